@@ -1,0 +1,227 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	iceberg "github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/feedlake/feedlake"
+)
+
+// Commit is one atomic change to a table.
+type Commit struct {
+	Table      string
+	ID         string            // names the change: a second Commit with this ID changes nothing and returns the first's snapshot
+	Add        []string          // paths of Parquet files, each within one partition, each from NewPath
+	Replace    []Partition       // every live file of these partitions leaves in the same snapshot
+	ReplaceAll bool              // every live file leaves
+	Drop       []string          // these live files leave
+	Base       int64             // with Replace, ReplaceAll or Drop: the snapshot it was computed from; 0: not checked
+	Set        map[string]string // table properties written in the same commit; "" removes one
+	Expect     map[string]string // table properties that must hold as the commit lands; "" means absent
+	Summary    map[string]string // provenance, kept in the snapshot
+}
+
+// attempts bounds how often a commit is tried against other writers; waits
+// between them grow from 10 ms to half a second, with jitter.
+const attempts = 40
+
+// Commit lands c after the newest snapshot and returns the result.
+//
+// Errors: feedlake.ErrConflict when an expectation does not hold or a replaced
+// partition changed since Base; feedlake.ErrUnknown when the outcome is not
+// known, in which case nothing was deleted and a later Commit with the same ID
+// finds out.
+func (l *Lake) Commit(ctx context.Context, c Commit) (Snapshot, error) {
+	cat := l.catalog(c.Expect)
+	for try := range attempts {
+		t, err := l.load(ctx, c.Table, cat)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		if s, ok := landed(t, c); ok {
+			return s, nil
+		}
+		if err := (propertyGuard{c.Expect}).Validate(t.Metadata()); err != nil {
+			return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
+		}
+		s, err := l.tryCommit(ctx, t, c)
+		switch {
+		case err == nil:
+			return s, nil
+		case errors.Is(err, feedlake.ErrConflict), errors.Is(err, feedlake.ErrRejected):
+			return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
+		case errors.Is(err, table.ErrCommitFailed):
+			if err := backoff(ctx, try); err != nil {
+				return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
+			}
+		default:
+			return l.resolve(ctx, c, err)
+		}
+	}
+	return Snapshot{}, fmt.Errorf("commit %s: %d writers were faster: %w", c.Table, attempts, feedlake.ErrConflict)
+}
+
+// landed looks for an earlier commit of the same change.
+func landed(t *table.Table, c Commit) (Snapshot, bool) {
+	if c.ID == "" {
+		return Snapshot{}, false
+	}
+	for _, s := range t.Metadata().Snapshots() {
+		if s.Summary != nil && s.Summary.Properties[summaryCommitID] == c.ID {
+			return snapshotOf(&s), true
+		}
+	}
+	return Snapshot{}, false
+}
+
+// tryCommit builds the change on t and lands it, or fails with
+// table.ErrCommitFailed when another writer came between.
+func (l *Lake) tryCommit(ctx context.Context, t *table.Table, c Commit) (Snapshot, error) {
+	leave, err := leaving(ctx, t, c)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	tx := t.NewTransaction()
+	if len(leave) > 0 {
+		if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
+			return Snapshot{}, err
+		}
+	}
+	if err := stageProperties(tx, t, c.Set); err != nil {
+		return Snapshot{}, err
+	}
+	props := iceberg.Properties{}
+	maps.Copy(props, c.Summary)
+	if c.ID != "" {
+		props[summaryCommitID] = c.ID
+	}
+	switch add := slices.Sorted(slices.Values(c.Add)); {
+	case len(leave) > 0:
+		err = tx.ReplaceDataFiles(ctx, leave, fileURLs(add), props)
+	case len(add) > 0:
+		err = tx.AddFiles(ctx, fileURLs(add), props, false)
+	case len(c.Set) == 0:
+		return snapshotOf(t.CurrentSnapshot()), nil
+	}
+	if err != nil {
+		return Snapshot{}, err
+	}
+	nt, err := tx.Commit(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return snapshotOf(nt.CurrentSnapshot()), nil
+}
+
+// stageProperties puts c.Set into the transaction.
+func stageProperties(tx *table.Transaction, t *table.Table, set map[string]string) error {
+	put := iceberg.Properties{}
+	var remove []string
+	for k, v := range set {
+		if v != "" {
+			put[k] = v
+		} else if t.Properties()[k] != "" {
+			remove = append(remove, k)
+		}
+	}
+	if len(put) > 0 {
+		if err := tx.SetProperties(put); err != nil {
+			return err
+		}
+	}
+	if len(remove) > 0 {
+		slices.Sort(remove)
+		return tx.RemoveProperties(remove)
+	}
+	return nil
+}
+
+// leaving lists the live files (as URLs) that c removes, and fails with
+// feedlake.ErrConflict when their partitions changed since c.Base.
+func leaving(ctx context.Context, t *table.Table, c Commit) ([]string, error) {
+	if !c.ReplaceAll && len(c.Replace) == 0 && len(c.Drop) == 0 {
+		return nil, nil
+	}
+	cur := snapshotOf(t.CurrentSnapshot()).ID
+	if cur == 0 {
+		return nil, nil
+	}
+	now, err := filesOf(ctx, t, c.Table, cur)
+	if err != nil {
+		return nil, err
+	}
+	part := map[Partition]bool{}
+	for _, p := range c.Replace {
+		part[p] = true
+	}
+	if c.Base != 0 && c.Base != cur {
+		base, err := filesOf(ctx, t, c.Table, c.Base)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range Diff(base, now) {
+			if c.ReplaceAll || part[p] {
+				return nil, fmt.Errorf("partition %q changed since snapshot %d: %w", p, c.Base, feedlake.ErrConflict)
+			}
+		}
+	}
+	drop := map[string]bool{}
+	for _, p := range c.Drop {
+		drop[p] = true
+	}
+	var out []string
+	for _, f := range now {
+		if c.ReplaceAll || part[f.Partition] || drop[f.Path] {
+			out = append(out, fileURL(f.Path))
+		}
+	}
+	return out, nil
+}
+
+// resolve finds out what became of a commit whose answer was an error that is
+// no conflict: it looks for the commit's ID, or its properties, in the newest
+// metadata, and deletes nothing.
+func (l *Lake) resolve(ctx context.Context, c Commit, cause error) (Snapshot, error) {
+	if ctx.Err() != nil {
+		return Snapshot{}, fmt.Errorf("commit %s: %w: %w", c.Table, feedlake.ErrUnknown, cause)
+	}
+	t, err := l.load(ctx, c.Table, l.catalog(nil))
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("commit %s: %w: %w", c.Table, feedlake.ErrUnknown, cause)
+	}
+	if s, ok := landed(t, c); ok {
+		return s, nil
+	}
+	if len(c.Add) == 0 && len(c.Set) > 0 && (propertyGuard{c.Set}).Validate(t.Metadata()) == nil {
+		return snapshotOf(t.CurrentSnapshot()), nil
+	}
+	return Snapshot{}, fmt.Errorf("commit %s: %w: %w", c.Table, feedlake.ErrUnknown, cause)
+}
+
+func backoff(ctx context.Context, try int) error {
+	wait := min(10*time.Millisecond<<min(try, 6), 500*time.Millisecond)
+	timer := time.NewTimer(wait/2 + rand.N(wait))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func fileURLs(paths []string) []string {
+	out := make([]string, len(paths))
+	for i, p := range paths {
+		out[i] = fileURL(p)
+	}
+	return out
+}

@@ -1,0 +1,166 @@
+// Package lake keeps posts and everything derived from them as Apache Iceberg
+// tables: immutable Parquet files on a directory, snapshots that name the files
+// of one moment, and a SQL catalog that says which snapshot is current. Stages
+// meet here and nowhere else.
+package lake
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	iceberg "github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
+	icesql "github.com/apache/iceberg-go/catalog/sql"
+	"github.com/apache/iceberg-go/table"
+	_ "modernc.org/sqlite" // the embedded catalog's driver
+
+	"github.com/feedlake/feedlake"
+)
+
+// Interceptor sees every storage operation of a lake before it happens: op is
+// "create", "close", "read", "remove", "commit" or "create-table", path a file
+// or a table. It calls do, or does not, and answers in its place. Tests fail
+// the i-th operation with it, before or after its effect.
+type Interceptor func(op, path string, do func() error) error
+
+// Config says where a lake lies and what it may use.
+type Config struct {
+	Dir       string           // root folder: catalog.db, warehouse/, models/
+	Now       func() time.Time // the clock; required
+	Log       *slog.Logger     // required
+	Intercept Interceptor      // nil: none
+}
+
+// Lake is an open lake. It is safe for concurrent use, by several processes
+// too: the catalog's compare-and-swap orders their commits.
+type Lake struct {
+	dir  string
+	now  func() time.Time
+	log  *slog.Logger
+	ic   Interceptor
+	db   *sql.DB
+	cat  *icesql.Catalog
+	base string // warehouse folder
+}
+
+const catalogName = "feedlake"
+
+// Open opens the lake in c.Dir and creates it where there is none.
+func Open(ctx context.Context, c Config) (*Lake, error) {
+	if c.Now == nil || c.Log == nil {
+		return nil, errors.New("open lake: clock and logger are required")
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open lake %s: %w", c.Dir, err)
+	}
+	l := &Lake{dir: dir, now: c.Now, log: c.Log, ic: c.Intercept, base: filepath.Join(dir, "warehouse")}
+	if l.ic == nil {
+		l.ic = func(_, _ string, do func() error) error { return do() }
+	}
+	if err := os.MkdirAll(l.base, 0o755); err != nil {
+		return nil, feedlake.Hint(fmt.Errorf("open lake: %w", err), "choose a folder that you may write with --lake, or in the config under lake.dir")
+	}
+	if err := l.openCatalog(ctx); err != nil {
+		return nil, fmt.Errorf("open lake %s: %w", dir, err)
+	}
+	return l, nil
+}
+
+// openCatalog opens the SQLite catalog. Writers take the lock when a
+// transaction begins, so that two of them queue instead of failing midway.
+func (l *Lake) openCatalog(ctx context.Context) error {
+	path := filepath.Join(l.dir, "catalog.db")
+	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{
+		"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"},
+		"_txlock": {"immediate"},
+	}.Encode()}).String()
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		return errors.Join(feedlake.Hint(fmt.Errorf("open catalog: %w", err), "the folder must be writable and catalog.db an SQLite file"), db.Close())
+	}
+	cat, err := icesql.NewCatalog(catalogName, db, icesql.SQLite, iceberg.Properties{"warehouse": fileURL(l.base)})
+	if err != nil {
+		return errors.Join(fmt.Errorf("open catalog: %w", err), db.Close())
+	}
+	l.db, l.cat = db, cat
+	return nil
+}
+
+// Close releases the catalog.
+func (l *Lake) Close() error {
+	return errors.Join(l.cat.Close(), l.db.Close())
+}
+
+// Dir is the lake's root folder, absolute.
+func (l *Lake) Dir() string { return l.dir }
+
+// Now reads the lake's clock.
+func (l *Lake) Now() time.Time { return l.now() }
+
+// Tables lists the tables as "namespace.name", sorted.
+func (l *Lake) Tables(ctx context.Context) ([]string, error) {
+	spaces, err := l.cat.ListNamespaces(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	var names []string
+	for _, ns := range spaces {
+		for id, err := range l.cat.ListTables(ctx, ns) {
+			if err != nil {
+				return nil, fmt.Errorf("list tables: %w", err)
+			}
+			names = append(names, strings.Join(id, "."))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// load reads a table's current metadata. A missing table is feedlake.ErrNotFound.
+func (l *Lake) load(ctx context.Context, name string, cat table.CatalogIO) (*table.Table, error) {
+	id, err := identifier(name)
+	if err != nil {
+		return nil, err
+	}
+	t, err := cat.LoadTable(ctx, id)
+	switch {
+	case errors.Is(err, catalog.ErrNoSuchTable):
+		return nil, fmt.Errorf("table %s: %w", name, feedlake.ErrNotFound)
+	case err != nil:
+		return nil, fmt.Errorf("load table %s: %w", name, err)
+	}
+	return t, nil
+}
+
+func identifier(name string) (table.Identifier, error) {
+	ns, tbl, ok := strings.Cut(name, ".")
+	if !ok || ns == "" || tbl == "" || strings.ContainsAny(tbl, "./") {
+		return nil, fmt.Errorf("table name %q: want namespace.name: %w", name, feedlake.ErrConfig)
+	}
+	return table.Identifier{ns, tbl}, nil
+}
+
+func fileURL(path string) string {
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
+}
+
+// localPath undoes fileURL for the paths that stand in table metadata.
+func localPath(location string) string {
+	if u, err := url.Parse(location); err == nil && u.Scheme == "file" {
+		return filepath.FromSlash(u.Path)
+	}
+	return location
+}

@@ -1,0 +1,139 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	iceberg "github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/feedlake/feedlake"
+)
+
+// Keys of a snapshot's summary.
+const (
+	summaryCommitID = "feedlake.commit-id"
+	// SummaryRunID names the run that made the snapshot.
+	SummaryRunID = "feedlake.run-id"
+)
+
+// Snapshot is a table as of one commit.
+type Snapshot struct {
+	ID        int64 // 0: the table holds nothing yet
+	Parent    int64 // 0: none
+	At        time.Time
+	Operation string // append, overwrite, delete, replace
+	Summary   map[string]string
+}
+
+func snapshotOf(s *table.Snapshot) Snapshot {
+	if s == nil {
+		return Snapshot{}
+	}
+	out := Snapshot{ID: s.SnapshotID, At: time.UnixMilli(s.TimestampMs).UTC()}
+	if s.ParentSnapshotID != nil {
+		out.Parent = *s.ParentSnapshotID
+	}
+	if s.Summary != nil {
+		out.Operation, out.Summary = string(s.Summary.Operation), s.Summary.Properties
+	}
+	return out
+}
+
+// Current returns the newest snapshot of a table; its ID is 0 while the table
+// holds nothing. A missing table is feedlake.ErrNotFound.
+func (l *Lake) Current(ctx context.Context, name string) (Snapshot, error) {
+	t, err := l.load(ctx, name, l.catalog(nil))
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return snapshotOf(t.CurrentSnapshot()), nil
+}
+
+// Snapshots lists a table's snapshots, oldest first.
+func (l *Lake) Snapshots(ctx context.Context, name string) ([]Snapshot, error) {
+	t, err := l.load(ctx, name, l.catalog(nil))
+	if err != nil {
+		return nil, err
+	}
+	var out []Snapshot
+	for _, s := range t.Metadata().Snapshots() {
+		out = append(out, snapshotOf(&s))
+	}
+	slices.SortStableFunc(out, func(a, b Snapshot) int { return a.At.Compare(b.At) })
+	return out, nil
+}
+
+// Property reads a table property; "" when it is absent.
+func (l *Lake) Property(ctx context.Context, name, key string) (string, error) {
+	t, err := l.load(ctx, name, l.catalog(nil))
+	if err != nil {
+		return "", err
+	}
+	return t.Properties()[key], nil
+}
+
+// Files lists the data files of a snapshot; snapshot 0 has none. A snapshot
+// that is gone is feedlake.ErrNotFound.
+func (l *Lake) Files(ctx context.Context, name string, snapshot int64) ([]File, error) {
+	if snapshot == 0 {
+		return nil, nil
+	}
+	t, err := l.load(ctx, name, l.catalog(nil))
+	if err != nil {
+		return nil, err
+	}
+	return filesOf(ctx, t, name, snapshot)
+}
+
+// filesOf plans a full scan. Copy-on-write only: a delete file would make a
+// plain read of the Parquet files wrong, so it is an error.
+func filesOf(ctx context.Context, t *table.Table, name string, snapshot int64) ([]File, error) {
+	if t.SnapshotByID(snapshot) == nil {
+		return nil, fmt.Errorf("table %s: snapshot %d: %w", name, snapshot, feedlake.ErrNotFound)
+	}
+	tasks, err := t.Scan(table.WithSnapshotID(snapshot)).PlanFiles(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("plan table %s: %w", name, err)
+	}
+	specs := map[int]iceberg.PartitionSpec{}
+	for _, s := range t.Metadata().PartitionSpecs() {
+		specs[s.ID()] = s
+	}
+	files := make([]File, 0, len(tasks))
+	for _, task := range tasks {
+		if len(task.DeleteFiles)+len(task.EqualityDeleteFiles)+len(task.DeletionVectorFiles) > 0 {
+			return nil, feedlake.Hint(fmt.Errorf("table %s: snapshot %d has delete files: %w", name, snapshot, feedlake.ErrRejected),
+				"another engine wrote it merge-on-read; set write.delete.mode, write.update.mode and write.merge.mode to copy-on-write there")
+		}
+		df := task.File
+		files = append(files, File{
+			Path: localPath(df.FilePath()), Rows: df.Count(), Bytes: df.FileSizeBytes(),
+			Partition: partitionOf(specs[int(df.SpecID())], df),
+		})
+	}
+	slices.SortFunc(files, func(a, b File) int {
+		if a.Partition != b.Partition {
+			if a.Partition < b.Partition {
+				return -1
+			}
+			return 1
+		}
+		if a.Path < b.Path {
+			return -1
+		}
+		return 1
+	})
+	return files, nil
+}
+
+// removeQuietly deletes files that no snapshot names; an error leaves an
+// orphan, which is harmless.
+func removeQuietly(paths ...string) {
+	for _, p := range paths {
+		_ = os.Remove(p)
+	}
+}

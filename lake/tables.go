@@ -1,0 +1,99 @@
+package lake
+
+func columns(pairs ...string) []Column {
+	cols := make([]Column, 0, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		cols = append(cols, Column{Name: pairs[i], Type: pairs[i+1]})
+	}
+	return cols
+}
+
+// RawPosts is raw.posts: one row per observed version of a post, the columns of
+// feedlake.Post.
+func RawPosts() Spec {
+	return Spec{
+		Name: "raw.posts",
+		Columns: columns(
+			"source", "VARCHAR", "id", "VARCHAR", "uri", "VARCHAR", "kind", "VARCHAR",
+			"author_id", "VARCHAR", "author_name", "VARCHAR", "author_followers", "BIGINT",
+			"created_at", "TIMESTAMPTZ", "observed_at", "TIMESTAMPTZ", "text", "VARCHAR", "lang", "VARCHAR",
+			"hashtags", "VARCHAR[]", "mentions", "VARCHAR[]", "urls", "VARCHAR[]",
+			"reply_to", "VARCHAR", "repost_of", "VARCHAR", "quote_of", "VARCHAR",
+			"likes", "BIGINT", "reposts", "BIGINT", "replies", "BIGINT", "views", "BIGINT",
+			"deleted", "BOOLEAN", "query", "VARCHAR", "payload", "VARCHAR", "run_id", "VARCHAR"),
+		Partition: []string{"source", "day(created_at)"},
+		Key:       []string{"source", "id", "observed_at"},
+	}
+}
+
+// RawRejects is raw.rejects: the records that could not be read, the columns of
+// feedlake.Reject.
+func RawRejects() Spec {
+	return Spec{
+		Name: "raw.rejects",
+		Columns: columns("source", "VARCHAR", "reason", "VARCHAR", "payload", "VARCHAR",
+			"position", "VARCHAR", "rejected_at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
+		Key: []string{"source", "position", "run_id"},
+	}
+}
+
+// Labels is ml.labels: texts with the sentiment that somebody gave them.
+func Labels() Spec {
+	return Spec{
+		Name: "ml.labels",
+		Columns: columns("source", "VARCHAR", "id", "VARCHAR", "text", "VARCHAR", "lang", "VARCHAR",
+			"label", "VARCHAR", "labeller", "VARCHAR", "dataset", "VARCHAR", "labelled_at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
+		Key: []string{"dataset", "id"},
+	}
+}
+
+// SentimentScores is ml.sentiment_scores: what a version of the sentiment model
+// says of one text of a post. Rows are only ever added.
+func SentimentScores() Spec {
+	return Spec{
+		Name: "ml.sentiment_scores",
+		Columns: columns("source", "VARCHAR", "id", "VARCHAR", "day", "DATE", "text_md5", "VARCHAR", "label", "VARCHAR",
+			"p_negative", "DOUBLE", "p_neutral", "DOUBLE", "p_positive", "DOUBLE", "confidence", "DOUBLE",
+			"model", "VARCHAR", "model_version", "BIGINT", "input_snapshot", "BIGINT", "run_id", "VARCHAR", "scored_at", "TIMESTAMPTZ"),
+		Partition: []string{"source", "day"},
+		Key:       []string{"source", "id", "text_md5", "model", "model_version"},
+	}
+}
+
+// Champions is ml.champions: the version of each model that is in use.
+func Champions() Spec {
+	return Spec{
+		Name:    "ml.champions",
+		Columns: columns("model", "VARCHAR", "version", "BIGINT", "promoted_at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
+		Key:     []string{"model"},
+	}
+}
+
+// Trends is ml.trends: each hashtag's hour against what the count model expected.
+func Trends() Spec {
+	return Spec{
+		Name: "ml.trends",
+		Columns: columns("source", "VARCHAR", "hashtag", "VARCHAR", "hour", "TIMESTAMPTZ", "day", "DATE",
+			"observed", "BIGINT", "expected", "DOUBLE", "p_value", "DOUBLE", "q_value", "DOUBLE", "score", "DOUBLE", "trending", "BOOLEAN",
+			"model", "VARCHAR", "model_version", "BIGINT", "input_snapshot", "BIGINT", "run_id", "VARCHAR"),
+		Partition: []string{"source", "day"},
+		Key:       []string{"source", "hashtag", "hour"},
+	}
+}
+
+// Steps is ops.steps: the finished steps of runs, for marts.pipeline_runs.
+func Steps() Spec {
+	return Spec{
+		Name: "ops.steps",
+		Columns: columns("run_id", "VARCHAR", "job", "VARCHAR", "step", "VARCHAR",
+			"started_at", "TIMESTAMPTZ", "ended_at", "TIMESTAMPTZ", "state", "VARCHAR",
+			"rows_in", "BIGINT", "rows_out", "BIGINT", "rejects", "BIGINT", "detail", "VARCHAR", "error", "VARCHAR"),
+		Key: []string{"run_id", "step"},
+	}
+}
+
+// Fixed lists the specs of the tables that feedlake itself writes, beside those
+// that SQL models make.
+func Fixed() []Spec {
+	return []Spec{RawPosts(), RawRejects(), Labels(), SentimentScores(), Champions(), Trends(), Steps()}
+}
