@@ -43,7 +43,8 @@ func Labels() Spec {
 		Name: "ml.labels",
 		Columns: columns("source", "VARCHAR", "id", "VARCHAR", "text", "VARCHAR", "lang", "VARCHAR",
 			"label", "VARCHAR", "labeller", "VARCHAR", "dataset", "VARCHAR", "labelled_at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
-		Key: []string{"dataset", "id"},
+		Partition: []string{"dataset"},
+		Key:       []string{"dataset", "id"},
 	}
 }
 

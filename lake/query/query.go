@@ -52,7 +52,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		settings = append(settings, "SET temp_directory = "+Quote(o.TempDir))
 	}
 	connector, err := duckdb.NewConnector(o.Path, func(ex driver.ExecerContext) error {
-		_, err := ex.ExecContext(ctx, "SET TimeZone = 'UTC'", nil)
+		// Connections are made as they are needed, also after ctx has ended.
+		_, err := ex.ExecContext(context.WithoutCancel(ctx), "SET TimeZone = 'UTC'", nil)
 		return err
 	})
 	if err != nil {
