@@ -1,0 +1,119 @@
+package schedules
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/feedlake/feedlake"
+)
+
+// child names the environment variable that turns the test binary into a
+// process which holds a run: its value is the ledger's path.
+const child = "FEEDLAKE_TEST_HOLD"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(child); path != "" {
+		os.Exit(holdRun(path))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// holdRun begins a run with a step, says so on stdout, and waits until stdin
+// ends. It says "busy" when another process holds the window.
+func holdRun(path string) int {
+	ctx := context.Background()
+	l, err := OpenLedger(ctx, LedgerConfig{Path: path, Now: time.Now})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	_, run, err := l.Begin(ctx, Run{Job: "held"})
+	if err != nil {
+		fmt.Println("busy:", err)
+		return 0
+	}
+	if err := l.Step(ctx, Step{Run: run.ID, Job: "ingest", Try: 1, State: Running, Started: run.Started}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println("holds", run.ID)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	if _, err := l.Finish(ctx, run.ID, Done, nil); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := l.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// day is the UTC day n of October 2016.
+func day(n int) feedlake.Window {
+	start := time.Date(2016, 10, n, 0, 0, 0, 0, time.UTC)
+	return feedlake.Window{Start: start, End: start.AddDate(0, 0, 1)}
+}
+
+func at(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		panic(err)
+	}
+	return t.UTC()
+}
+
+// openTest opens the ledger of a folder, "" meaning a new one, and closes it
+// with the test.
+func openTest(t *testing.T, dir string, change ...func(*LedgerConfig)) *Ledger {
+	t.Helper()
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	c := LedgerConfig{Path: filepath.Join(dir, "ledger.db"), Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	for _, f := range change {
+		f(&c)
+	}
+	l, err := OpenLedger(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// begin begins a run that must begin.
+func begin(t *testing.T, l *Ledger, r Run) (context.Context, Run) {
+	t.Helper()
+	ctx, run, err := l.Begin(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx, run
+}
+
+// states is what the ledger says of a job's runs, oldest first.
+func states(t *testing.T, l *Ledger, job string) []State {
+	t.Helper()
+	runs, err := l.Runs(t.Context(), Filter{Job: job})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make([]State, len(runs))
+	for i, r := range runs {
+		all[len(runs)-1-i] = r.State
+	}
+	return all
+}
