@@ -1,0 +1,231 @@
+package files
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"github.com/feedlake/feedlake"
+)
+
+// arrayReader reads a JSON array of records, or records one after another with
+// any space between them. It cuts records at their brackets, so that a broken
+// one does not take the others with it.
+type arrayReader struct {
+	*stream
+	rec   records
+	array bool // the file is one array; its "]" is the end
+	cuts  []cut
+}
+
+// cut is a record in the window.
+type cut struct{ from, to int }
+
+func newArrayReader(ctx context.Context, s *stream, rec records, e entry) (*arrayReader, error) {
+	a := &arrayReader{stream: s, rec: rec}
+	for {
+		if err := s.fill(ctx, s.block); err != nil {
+			return nil, err
+		}
+		if n := leadingSpace(s.window(), s.offset == 0); n > 0 {
+			s.advance(n)
+			continue
+		}
+		break
+	}
+	if w := s.window(); len(w) > 0 && w[0] == '[' {
+		a.array = true
+		s.advance(1)
+	}
+	if s.offset > e.offset && e.offset > 0 {
+		return nil, errReplaced
+	}
+	return a, s.seek(ctx, e)
+}
+
+// leadingSpace counts the white space, and the byte order mark of a file's
+// start, at the front of w.
+func leadingSpace(w []byte, start bool) int {
+	n := 0
+	if start && bytes.HasPrefix(w, []byte(byteOrderMark)) {
+		n = len(byteOrderMark)
+	}
+	for n < len(w) && isSpace(w[n]) {
+		n++
+	}
+	return n
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
+
+func (a *arrayReader) read(ctx context.Context, p *page) error {
+	for !p.full() {
+		if err := a.fill(ctx, a.block); err != nil {
+			return err
+		}
+		end, closed := a.scan()
+		switch {
+		case len(a.cuts) > 0:
+			a.records(p, end)
+		case closed:
+			return a.closed(p, end)
+		case a.ended():
+			return a.unclosed(p)
+		case len(a.window()) > a.max:
+			if err := a.long(ctx, p, end); err != nil {
+				return err
+			}
+		default:
+			if err := a.more(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// scan finds the whole records in the window. It returns where it stopped: behind
+// the last of them, at the begin of one that is not whole, or at the "]" that
+// closes the array.
+func (a *arrayReader) scan() (at int, closed bool) {
+	a.cuts = a.cuts[:0]
+	w := a.window()
+	for {
+		for at < len(w) && (isSpace(w[at]) || (a.array && w[at] == ',')) {
+			at++
+		}
+		switch {
+		case at == len(w):
+			return at, false
+		case a.array && w[at] == ']':
+			return at, true
+		}
+		var b brackets
+		n, whole := b.feed(w[at:])
+		if !whole && (!a.ended() || b.depth > 0 || b.quoted) || a.enough(len(a.cuts), at+n) {
+			return at, false
+		}
+		a.cuts = append(a.cuts, cut{at, at + n})
+		at += n
+	}
+}
+
+// records adds the records that scan found, as parts of one copy of the window,
+// and consumes them.
+func (a *arrayReader) records(p *page, end int) {
+	text := string(a.window()[:end])
+	line, counted := a.line, 0
+	for _, c := range a.cuts {
+		line += int64(bytes.Count(a.window()[counted:c.from], []byte{'\n'}))
+		counted = c.from
+		rec, offset := text[c.from:c.to], a.offset+int64(c.from)
+		if len(rec) > a.max {
+			a.rec.reject(p, tooLong(int64(len(rec)), a.max), rec, a.rec.at(line, offset))
+			continue
+		}
+		a.rec.add(p, rec, line, offset)
+	}
+	a.advance(end)
+}
+
+// closed ends an array. Its "]" is left unread: where an array grew in place,
+// the next record stands there.
+func (a *arrayReader) closed(p *page, end int) error {
+	a.advance(end)
+	w := a.window()
+	if n := 1 + leadingSpace(w[1:], false); n < len(w) {
+		a.rec.reject(p, "text after the end of the array is not read", string(w[n:min(len(w), n+feedlake.MaxRejectPayload)]), a.rec.at(a.line, a.offset+int64(n)))
+	}
+	return io.EOF
+}
+
+// unclosed ends a file that has no more records.
+func (a *arrayReader) unclosed(p *page) error {
+	if err := lastRecord(a.stream, &a.rec, p, func(string) bool { return false }); !errors.Is(err, io.EOF) {
+		return err
+	}
+	if a.array && a.damage() == "" && len(a.window()) == 0 {
+		a.rec.reject(p, "array is not closed: the file is truncated after the last record; the rest is read when it grows", "", a.rec.at(a.line, a.offset))
+	}
+	return io.EOF
+}
+
+// long rejects the record at from, which does not fit the window, and skips it.
+func (a *arrayReader) long(ctx context.Context, p *page, from int) error {
+	a.advance(from)
+	at, begin := a.rec.at(a.line, a.offset), a.offset
+	head := string(a.window()[:min(len(a.window()), feedlake.MaxRejectPayload)])
+	var b brackets
+	for {
+		n, whole := b.feed(a.window())
+		a.advance(n)
+		if whole || a.ended() {
+			break
+		}
+		if err := a.fill(ctx, a.block); err != nil {
+			return err
+		}
+	}
+	a.rec.reject(p, tooLong(a.offset-begin, a.max), head, at)
+	return nil
+}
+
+// brackets follows one JSON value over pieces of text, by its brackets and
+// quotes alone.
+type brackets struct {
+	depth   int
+	quoted  bool
+	escaped bool
+	scalar  bool // a bare number or word
+}
+
+// feed goes on with w. It returns how much of w belongs to the value and whether
+// the value is whole.
+func (b *brackets) feed(w []byte) (n int, whole bool) {
+	for i, c := range w {
+		switch {
+		case b.escaped:
+			b.escaped = false
+		case b.quoted:
+			switch c {
+			case '\\':
+				b.escaped = true
+			case '"':
+				b.quoted = false
+				if b.depth == 0 {
+					return i + 1, true
+				}
+			}
+		case c == '"':
+			if b.scalar {
+				return i, true
+			}
+			b.quoted = true
+		case c == '{' || c == '[':
+			if b.scalar {
+				return i, true
+			}
+			b.depth++
+		case c == '}' || c == ']':
+			if b.depth == 0 { // stray: a record of its own, which will be rejected
+				if b.scalar {
+					return i, true
+				}
+				return i + 1, true
+			}
+			if b.depth--; b.depth == 0 {
+				return i + 1, true
+			}
+		case b.depth == 0:
+			if c == ',' || isSpace(c) {
+				if b.scalar {
+					return i, true
+				}
+				return i + 1, true
+			}
+			b.scalar = true
+		}
+	}
+	return len(w), false
+}

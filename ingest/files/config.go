@@ -1,0 +1,121 @@
+package files
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+
+	"github.com/feedlake/feedlake"
+)
+
+// Formats of files.
+const (
+	formatNDJSON  = "ndjson"
+	formatJSON    = "json"
+	formatCSV     = "csv"
+	formatParquet = "parquet"
+)
+
+// Compressions of files.
+const (
+	packNone = "none"
+	packGzip = "gz"
+	packZstd = "zst"
+)
+
+// fileKind says how a file is to be read.
+type fileKind struct{ format, pack string }
+
+// kindOf takes what is configured, and the rest from the file's extensions. An
+// unknown format is "".
+func (c *Config) kindOf(name string) fileKind {
+	k := fileKind{format: c.Format, pack: c.Compression}
+	base := strings.ToLower(path.Base(name))
+	ext := path.Ext(base)
+	pack := packNone
+	switch ext {
+	case ".gz", ".gzip":
+		pack = packGzip
+	case ".zst", ".zstd":
+		pack = packZstd
+	}
+	if pack != packNone {
+		ext = path.Ext(strings.TrimSuffix(base, ext))
+	}
+	if k.pack == "" {
+		k.pack = pack
+	}
+	if k.format != "" {
+		return k
+	}
+	switch ext {
+	case ".ndjson", ".jsonl", ".ldjson":
+		k.format = formatNDJSON
+	case ".json":
+		k.format = formatJSON
+	case ".csv", ".tsv":
+		k.format = formatCSV
+	case ".parquet", ".pq":
+		k.format = formatParquet
+	}
+	return k
+}
+
+// checkNames refuses names that the source does not know.
+func (c *Config) checkNames() error {
+	one := func(key, value string, known ...string) error {
+		if value == "" {
+			return nil
+		}
+		for _, k := range known {
+			if k == value {
+				return nil
+			}
+		}
+		return feedlake.Hint(fmt.Errorf("%s: %q is not known: %w", key, value, feedlake.ErrConfig), "one of %s", strings.Join(known, ", "))
+	}
+	if err := one("format", c.Format, formatNDJSON, formatJSON, formatCSV, formatParquet); err != nil {
+		return err
+	}
+	if err := one("compression", c.Compression, packNone, packGzip, packZstd); err != nil {
+		return err
+	}
+	if err := one("encoding", c.Encoding, "utf-8", "latin-1", "windows-1252", "macintosh"); err != nil {
+		return err
+	}
+	_, err := c.comma("")
+	return err
+}
+
+// comma returns the delimiter of a CSV file.
+func (c *Config) comma(name string) (rune, error) {
+	switch c.Delimiter {
+	case "tab":
+		return '\t', nil
+	case "":
+		if strings.Contains(strings.ToLower(path.Base(name)), ".tsv") {
+			return '\t', nil
+		}
+		return ',', nil
+	}
+	if len(c.Delimiter) != 1 || strings.ContainsAny(c.Delimiter, "\"\r\n") || c.Delimiter[0] >= 0x80 {
+		return 0, fmt.Errorf("delimiter: %q is not one ASCII character: %w", c.Delimiter, feedlake.ErrConfig)
+	}
+	return rune(c.Delimiter[0]), nil
+}
+
+// charset returns the decoder of the configured encoding, nil for UTF-8.
+func (c *Config) charset() *encoding.Decoder {
+	switch c.Encoding {
+	case "latin-1":
+		return charmap.ISO8859_1.NewDecoder()
+	case "windows-1252":
+		return charmap.Windows1252.NewDecoder()
+	case "macintosh":
+		return charmap.Macintosh.NewDecoder()
+	}
+	return nil
+}

@@ -1,0 +1,382 @@
+// Package files reads posts from files: NDJSON, JSON arrays, CSV and Parquet,
+// plain or compressed, on the local disk or in an S3 bucket, through a declared
+// mapping.
+//
+// Files are read once. A file that grew is read on from where it ended, one that
+// was replaced is read again, and new files are found whenever they arrive.
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"time"
+	"unicode/utf8"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/mapping"
+)
+
+// Kind names the source in configurations.
+const Kind = "files"
+
+// Config is the "with" block of a source of files.
+type Config struct {
+	Path        string                   `yaml:"path"`        // glob, ** for any depth; relative to the configuration; or s3://bucket/glob
+	Format      string                   `yaml:"format"`      // ndjson, json, csv or parquet; by extension when absent
+	Compression string                   `yaml:"compression"` // none, gz or zst; by extension when absent
+	Map         map[string]mapping.Field `yaml:"map"`         // columns of a post to fields of a record
+	Unescape    []string                 `yaml:"unescape_html"`
+	Encoding    string                   `yaml:"encoding"`         // utf-8 (default), latin-1, windows-1252 or macintosh
+	Delimiter   string                   `yaml:"delimiter"`        // CSV: one character, comma when absent; "tab" too
+	Columns     []string                 `yaml:"columns"`          // CSV: names of the columns of files without a header
+	MaxRecord   int                      `yaml:"max_record_bytes"` // longer records are rejected; 8 MiB when absent
+	S3          *S3Config                `yaml:"s3"`
+}
+
+// S3Config says how to reach the bucket of an s3:// path.
+type S3Config struct {
+	Endpoint  string        `yaml:"endpoint"` // http://host:port or https://host
+	Key       string        `yaml:"key"`      // anonymous when absent
+	Secret    ingest.Secret `yaml:"secret"`
+	Region    string        `yaml:"region"`
+	PathStyle bool          `yaml:"path_style"` // bucket in the path instead of the host, as MinIO wants it
+}
+
+// limits bound a page, which ends with the first block that reaches one, and the
+// block that text files are read by.
+type limits struct{ bytes, records, block int }
+
+func usualLimits() limits { return limits{bytes: 2 << 20, records: 8192, block: 512 << 10} }
+
+const defaultMaxRecord = 8 << 20
+
+// Register adds the source to r.
+func Register(r ingest.Registry) { ingest.Add(r, Kind, Open) }
+
+// Open checks the configuration and returns the source. Files are not touched
+// yet. Errors wrap feedlake.ErrConfig.
+func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
+	if c.Path == "" {
+		return nil, feedlake.Hint(fmt.Errorf("path: missing: %w", feedlake.ErrConfig), "say which files to read, such as \"path: data/**/*.ndjson.gz\"")
+	}
+	if c.MaxRecord == 0 {
+		c.MaxRecord = defaultMaxRecord
+	}
+	if c.MaxRecord < 0 {
+		return nil, fmt.Errorf("max_record_bytes: %d is no size: %w", c.MaxRecord, feedlake.ErrConfig)
+	}
+	if err := c.checkNames(); err != nil {
+		return nil, err
+	}
+	s := &source{env: env, cfg: c, limits: usualLimits(), plans: map[bool]*mapping.Plan{}, decoders: map[bool]*mapping.Decoder{}}
+	for _, columns := range []bool{false, true} {
+		plan, err := mapping.Compile(mapping.Config{Map: c.Map, UnescapeHTML: c.Unescape}, mapping.Options{Source: env.Name, Columns: columns})
+		if err != nil {
+			return nil, err
+		}
+		s.plans[columns], s.decoders[columns] = plan, plan.Decoder()
+	}
+	var err error
+	s.store, err = newStore(env.Base, c)
+	return s, err
+}
+
+// source is the open source. Between two calls of Fetch it keeps the file being
+// read, so that reading on needs no search for the place.
+type source struct {
+	env      ingest.Env
+	cfg      Config
+	limits   limits
+	plans    map[bool]*mapping.Plan // by Options.Columns
+	decoders map[bool]*mapping.Decoder
+	store    store
+	window   []byte // of the file read last, for the next
+
+	at    feedlake.Cursor // the place behind the last page; the fields below belong to it
+	pass  bool            // files were listed and are being read
+	state state
+	todo  []object
+	open  *openFile
+	usual int   // posts of the last page
+	done  int64 // compressed bytes of the files read to their end in this pass
+	total int64
+}
+
+// object is a file that the path names.
+type object struct {
+	name string // as shown to people and kept in the cursor
+	key  string // as the store knows it
+	size int64
+	mark string // changes whenever the content may have
+}
+
+// store is where files lie.
+type store interface {
+	list(ctx context.Context) ([]object, error)
+	open(ctx context.Context, o object) (io.ReadCloser, error)
+	// random opens a file for reading at any place; S3 objects are fetched first.
+	random(ctx context.Context, o object) (randomFile, error)
+}
+
+type randomFile interface {
+	io.ReaderAt
+	io.Reader
+	io.Seeker
+	io.Closer
+}
+
+// Fetch reads the next page.
+func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
+	p, err := s.fetch(ctx, from)
+	if err != nil || p.Done {
+		err = errors.Join(err, s.forget())
+	}
+	if err != nil {
+		return ingest.Page{}, err
+	}
+	s.at = p.Next
+	return p, nil
+}
+
+func (s *source) fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
+	if !s.pass || from != s.at {
+		if err := s.start(ctx, from); err != nil {
+			return ingest.Page{}, err
+		}
+	}
+	p := &page{now: s.env.Now().UTC(), limits: s.limits, posts: make([]feedlake.Post, 0, s.usual)}
+	place := ""
+	for !p.full() && (s.open != nil || len(s.todo) > 0) {
+		if err := ctx.Err(); err != nil {
+			return ingest.Page{}, err
+		}
+		if s.open == nil {
+			if err := s.next(ctx); err != nil {
+				return ingest.Page{}, err
+			}
+			continue
+		}
+		place = s.open.name
+		if err := s.readOn(ctx, p); err != nil {
+			return ingest.Page{}, err
+		}
+	}
+	out := ingest.Page{Posts: p.posts, Rejects: p.rejects, Next: from, Done: s.open == nil && len(s.todo) == 0}
+	if s.state.changed {
+		out.Next = s.state.cursor()
+	}
+	s.usual = len(p.posts)
+	out.Progress = ingest.Progress{Done: s.done, Total: s.total, Unit: "bytes", Place: place}
+	if s.open != nil {
+		out.Progress.Done += s.open.bytesRead()
+	}
+	return out, nil
+}
+
+// start lists the files and finds those with something new behind the cursor.
+func (s *source) start(ctx context.Context, from feedlake.Cursor) error {
+	if err := s.forget(); err != nil {
+		return err
+	}
+	st, err := parseCursor(from)
+	if err != nil {
+		return err
+	}
+	all, err := s.store.list(ctx)
+	if err != nil {
+		return err
+	}
+	s.state = st
+	s.state.prune(all)
+	for _, o := range all {
+		if !s.state.finished(o) {
+			s.todo = append(s.todo, o)
+			s.total += o.size
+		}
+	}
+	s.pass = true
+	s.env.Log.DebugContext(ctx, "files listed", "source", s.env.Name, "files", len(all), "to_read", len(s.todo))
+	return nil
+}
+
+// forget closes what is open; the next Fetch starts a new pass.
+func (s *source) forget() error {
+	var err error
+	if s.open != nil {
+		err = s.open.close()
+	}
+	s.open, s.todo, s.pass, s.done, s.total = nil, nil, false, 0, 0
+	return err
+}
+
+// next opens the next file at the place where it was left.
+func (s *source) next(ctx context.Context) error {
+	o := s.todo[0]
+	s.todo = s.todo[1:]
+	f, err := s.openAt(ctx, o, s.state.entry(o))
+	if errors.Is(err, errReplaced) {
+		s.env.Log.WarnContext(ctx, "file changed before the place already read; reading it again from its start", "source", s.env.Name, "file", o.name)
+		f, err = s.openAt(ctx, o, entry{})
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.env.Log.WarnContext(ctx, "file is gone", "source", s.env.Name, "file", o.name)
+		s.done += o.size
+		return nil
+	case err != nil:
+		return err
+	}
+	if o.size == 0 {
+		s.env.Log.InfoContext(ctx, "file is empty", "source", s.env.Name, "file", o.name)
+	}
+	s.open = f
+	return nil
+}
+
+// readOn reads a piece of the open file into p and notes the new place.
+func (s *source) readOn(ctx context.Context, p *page) error {
+	f := s.open
+	err := f.reader.read(ctx, p)
+	end := errors.Is(err, io.EOF)
+	if err != nil && !end {
+		return fmt.Errorf("read %s: %w", f.name, err)
+	}
+	offset, digest := f.reader.place()
+	e := entry{offset: offset, digest: digest}
+	if end {
+		e.mark = markOf(f.object)
+	}
+	s.state.set(f.object, e)
+	if !end {
+		return nil
+	}
+	s.done += f.size
+	s.open = nil
+	if err := f.close(); err != nil {
+		return fmt.Errorf("close %s: %w", f.name, err)
+	}
+	return nil
+}
+
+// openFile is the file being read.
+type openFile struct {
+	object
+	reader reader
+	read   func() int64 // compressed bytes read
+	close  func() error
+}
+
+func (f *openFile) bytesRead() int64 { return min(f.read(), f.size) }
+
+// reader yields the records of one file, from a place on.
+type reader interface {
+	// read adds records to p until it is full. io.EOF says that the file is
+	// read to its end. Damage in the file is a reject, not an error.
+	read(ctx context.Context, p *page) error
+	// place tells where reading stands: behind the last record added.
+	place() (offset int64, digest uint64)
+}
+
+// errReplaced says that the file's content before a place is not what was read
+// there.
+var errReplaced = errors.New("file was replaced")
+
+// openAt opens o behind e, or fails with errReplaced.
+func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, error) {
+	kind := s.cfg.kindOf(o.name)
+	if kind.format == "" {
+		return nil, feedlake.Hint(fmt.Errorf("read %s: unknown format: %w", o.name, feedlake.ErrConfig), "its name does not tell: set \"format: ndjson\", json, csv or parquet")
+	}
+	rec := records{
+		file: o.name, log: s.env.Log.With(slog.String("source", s.env.Name), slog.String("file", o.name)),
+		decoder: s.decoders[kind.format == formatCSV], paths: s.plans[kind.format == formatCSV].Paths(),
+	}
+	if kind.format == formatParquet {
+		return s.openParquet(ctx, o, e, rec)
+	}
+	raw, err := s.store.open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	st, err := newStream(raw, kind, s.cfg, s.limits.block, s.window)
+	if err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	f := &openFile{object: o, read: st.compressed.count, close: func() error { s.window = st.buf; st.release(); return raw.Close() }}
+	switch kind.format {
+	case formatCSV:
+		f.reader, err = newCSVReader(ctx, st, rec, s.cfg, e)
+	case formatJSON:
+		f.reader, err = newArrayReader(ctx, st, rec, e)
+	default:
+		f.reader, err = newLineReader(ctx, st, rec, e)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+// page collects the records of one Fetch.
+type page struct {
+	posts   []feedlake.Post
+	rejects []feedlake.Reject
+	bytes   int
+	now     time.Time
+	limits  limits
+}
+
+func (p *page) full() bool {
+	return p.bytes >= p.limits.bytes || len(p.posts)+len(p.rejects) >= p.limits.records
+}
+
+// records turns the records of one file into posts or rejects.
+type records struct {
+	file    string
+	log     *slog.Logger
+	decoder *mapping.Decoder
+	paths   map[string]string // what the mapping reads, by path: the column
+}
+
+// add decodes one record of a text file.
+func (r *records) add(p *page, record string, line, offset int64) {
+	if reason := r.decode(p, record); reason != "" {
+		r.reject(p, reason, record, r.at(line, offset))
+	}
+}
+
+// decode adds a record to the posts, or returns why it is none.
+func (r *records) decode(p *page, record string) (reason string) {
+	p.bytes += len(record)
+	p.posts = append(p.posts, feedlake.Post{})
+	post := &p.posts[len(p.posts)-1]
+	err := r.decoder.Decode(record, p.now, post)
+	if err == nil {
+		if post.Query == "" {
+			post.Query = r.file
+		}
+		return ""
+	}
+	p.posts = p.posts[:len(p.posts)-1]
+	reason = ingest.Reason(err)
+	if !utf8.ValidString(record) {
+		reason += "; a file in another encoding than UTF-8 needs one declared, such as \"encoding: latin-1\""
+	}
+	return reason
+}
+
+func (r *records) reject(p *page, reason, payload, position string) {
+	payload = ingest.CutPayload(payload)
+	p.bytes += len(payload)
+	p.rejects = append(p.rejects, feedlake.Reject{Reason: reason, Payload: payload, Position: position, RejectedAt: p.now})
+}
+
+// at spells a place: file:line, and the byte in the unpacked file.
+func (r *records) at(line, offset int64) string {
+	return fmt.Sprintf("%s:%d (byte %d)", r.file, line, offset)
+}

@@ -1,0 +1,122 @@
+// Package ingest reads posts from the networks and appends them to the lake.
+//
+// A Source yields pages of posts from a cursor on. Run drains one source into
+// raw.posts and raw.rejects: the cursor travels in the same commit as the posts
+// that it stands behind, so a crash at any moment neither loses nor repeats a
+// record.
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/feedlake/feedlake"
+)
+
+// Source is one account, feed, query or set of files that yields posts.
+//
+// Fetch must be repeatable: the same cursor yields the same data again, or newer
+// data. The page belongs to the caller; the source neither reads nor writes it
+// after Fetch has returned. One goroutine at a time calls Fetch.
+//
+// A feedlake.RetryError asks for another try from the same cursor; every other
+// error ends the run.
+type Source interface {
+	Fetch(ctx context.Context, from feedlake.Cursor) (Page, error)
+}
+
+// Page is one answer of a source: some records and the cursor behind them.
+type Page struct {
+	Posts    []feedlake.Post
+	Rejects  []feedlake.Reject // records that could not be read
+	Next     feedlake.Cursor   // differs from the cursor of the request, unless the page is empty and Done
+	Done     bool              // nothing newer for now
+	Progress Progress
+}
+
+// Progress says how far a source has come, for people.
+type Progress struct {
+	Done, Total int64  // Total 0: unknown
+	Unit        string // "bytes" or "posts"
+	Place       string // the file, feed or query now read
+}
+
+// Env is what every source gets beside its own configuration.
+type Env struct {
+	Name string           // the configured name; the default of Post.Source
+	Base string           // folder that relative paths start from
+	Now  func() time.Time // the clock
+	Log  *slog.Logger
+}
+
+// Decoder fills v from a source's "with" block and refuses unknown keys.
+type Decoder func(v any) error
+
+// Factory opens a source.
+type Factory func(ctx context.Context, env Env, with Decoder) (Source, error)
+
+// Registry maps a kind of source to its factory. It is a value that the program
+// builds; there is no global one.
+type Registry map[string]Factory
+
+// Add registers open under kind. C is the source's own configuration struct,
+// decoded strictly. Two sources of one kind are a programmer's mistake: Add
+// panics.
+func Add[C any](r Registry, kind string, open func(context.Context, Env, C) (Source, error)) {
+	if _, ok := r[kind]; ok {
+		panic("ingest: two sources of kind " + kind)
+	}
+	r[kind] = func(ctx context.Context, env Env, with Decoder) (Source, error) {
+		var c C
+		if err := with(&c); err != nil {
+			return nil, fmt.Errorf("source %s: %w", env.Name, err)
+		}
+		s, err := open(ctx, env, c)
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", env.Name, err)
+		}
+		return s, nil
+	}
+}
+
+// Kinds lists the registered kinds, sorted.
+func (r Registry) Kinds() []string {
+	kinds := make([]string, 0, len(r))
+	for k := range r {
+		kinds = append(kinds, k)
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// Open opens a source of the given kind. An unknown kind wraps
+// feedlake.ErrConfig.
+func (r Registry) Open(ctx context.Context, kind string, env Env, with Decoder) (Source, error) {
+	f, ok := r[kind]
+	if !ok {
+		return nil, feedlake.Hint(fmt.Errorf("source %s: kind %q: %w", env.Name, kind, feedlake.ErrConfig), "known kinds: %v", r.Kinds())
+	}
+	return f(ctx, env, with)
+}
+
+// Secret is a configured password or key. It prints as "***" wherever a value
+// is shown; Reveal gives the text to the client that needs it.
+type Secret string
+
+// String hides the secret.
+func (Secret) String() string { return "***" }
+
+// GoString hides the secret from %#v.
+func (Secret) GoString() string { return `"***"` }
+
+// LogValue hides the secret from logs.
+func (Secret) LogValue() slog.Value { return slog.StringValue("***") }
+
+// MarshalText hides the secret from encoders.
+func (Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }

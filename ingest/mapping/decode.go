@@ -1,0 +1,203 @@
+package mapping
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/feedlake/feedlake"
+)
+
+// RecordError says why a record is no post. It wraps feedlake.ErrRejected.
+type RecordError struct {
+	Column string // the post's column, "" when the whole record is at fault
+	Reason string
+}
+
+func (e *RecordError) Error() string {
+	if e.Column == "" {
+		return e.Reason
+	}
+	return e.Column + ": " + e.Reason
+}
+
+// Unwrap returns feedlake.ErrRejected.
+func (e *RecordError) Unwrap() error { return feedlake.ErrRejected }
+
+func reject(format string, args ...any) error {
+	return &RecordError{Reason: fmt.Sprintf(format, args...)}
+}
+
+// kind is the JSON type of a value.
+type kind uint8
+
+const (
+	isAbsent kind = iota // not there, or null
+	isText
+	isNumber // text holds the digits as written
+	isTruth
+	isList   // text holds the JSON
+	isObject // text holds the JSON
+)
+
+func (k kind) String() string {
+	return [...]string{"nothing", "text", "a number", "a truth value", "a list", "an object"}[k]
+}
+
+type value struct {
+	kind kind
+	text string
+}
+
+func valueOf(r *gjson.Result) value {
+	switch r.Type {
+	case gjson.String:
+		return value{isText, r.Str}
+	case gjson.Number:
+		return value{isNumber, r.Raw}
+	case gjson.True, gjson.False:
+		return value{isTruth, r.Raw}
+	case gjson.JSON:
+		if r.IsArray() {
+			return value{isList, r.Raw}
+		}
+		return value{isObject, r.Raw}
+	case gjson.Null:
+	}
+	return value{}
+}
+
+// Decoder decodes records by a Plan. It is for one goroutine.
+type Decoder struct {
+	plan   *Plan
+	root   *walker
+	values []value
+	counts []int64 // room for the counts of many posts
+	items  []string
+}
+
+// Decoder returns a new decoder.
+func (p *Plan) Decoder() *Decoder {
+	d := &Decoder{plan: p, values: make([]value, p.slots)}
+	d.root = newWalker(d, &p.root)
+	return d
+}
+
+// fastRecord is the size up to which gjson validates a record. It recurses
+// without limit, so that megabytes of "[" would exhaust the stack; encoding/json
+// is slower and stops at a depth of 10,000.
+const fastRecord = 64 << 10
+
+// Decode fills p from one record: a JSON object. The post shares the record's
+// memory. An error is a *RecordError and leaves p undefined. The record is
+// checked whole: UTF-8, syntax, no key twice at the levels that the mapping
+// reads, the post's own rules at the time of observation now.
+func (d *Decoder) Decode(record string, now time.Time, p *feedlake.Post) error {
+	if !utf8.ValidString(record) {
+		return reject("not valid UTF-8 at byte %d of the record", invalidAt(record))
+	}
+	if !Valid(record) {
+		return reject("broken JSON: %s", syntaxError(record))
+	}
+	top := gjson.Parse(record)
+	if !top.IsObject() {
+		v := valueOf(&top)
+		return reject("want an object, got %s", v.kind)
+	}
+	clear(d.values)
+	if key, twice := d.root.walk(&top); twice {
+		return reject("key %q stands twice in the record", clip(key))
+	}
+	for _, c := range d.plan.complex {
+		r := gjson.Get(record, c.path)
+		d.values[c.slot] = valueOf(&r)
+	}
+	*p = feedlake.Post{Source: d.plan.opts.Source, Kind: feedlake.KindPost, ObservedAt: now, Payload: record}
+	for i := range d.plan.targets {
+		t := &d.plan.targets[i]
+		if err := d.fill(t, p); err != nil {
+			var re *RecordError
+			if errors.As(err, &re) {
+				re.Column = t.name
+			}
+			return err
+		}
+	}
+	return d.check(p, now)
+}
+
+// check holds the post's own rules.
+func (d *Decoder) check(p *feedlake.Post, now time.Time) error {
+	switch {
+	case p.ID == "":
+		return &RecordError{Column: "id", Reason: d.missing("id")}
+	case p.CreatedAt.IsZero():
+		return &RecordError{Column: "created_at", Reason: d.missing("created_at")}
+	}
+	if err := p.Validate(now); err != nil {
+		return &RecordError{Reason: strings.TrimSuffix(err.Error(), ": "+feedlake.ErrRejected.Error())}
+	}
+	return nil
+}
+
+// missing says what a required column lacked.
+func (d *Decoder) missing(name string) string {
+	for _, t := range d.plan.targets {
+		if t.name != name || len(t.slots) == 0 {
+			continue
+		}
+		path := d.plan.paths[t.slots[0]]
+		if v := d.values[t.slots[0]]; t.match != nil && v.text != "" {
+			return fmt.Sprintf("%q at %s does not match %s", clip(v.text), path, t.match)
+		}
+		return fmt.Sprintf("the record has no %s", path)
+	}
+	return "missing"
+}
+
+// Valid reports whether a record is whole JSON.
+func Valid(record string) bool {
+	if len(record) <= fastRecord {
+		return gjson.Valid(record)
+	}
+	return json.Valid([]byte(record))
+}
+
+// syntaxError says what is wrong in a broken record, and where.
+func syntaxError(record string) string {
+	if strings.TrimSpace(record) == "" {
+		return "nothing but space"
+	}
+	var raw json.RawMessage
+	err := json.Unmarshal([]byte(record), &raw)
+	var syn *json.SyntaxError
+	if errors.As(err, &syn) {
+		return fmt.Sprintf("%s (byte %d of the record)", syn.Error(), syn.Offset)
+	}
+	return "syntax error"
+}
+
+func invalidAt(s string) int {
+	for i, r := range s {
+		if r == utf8.RuneError {
+			if _, n := utf8.DecodeRuneInString(s[i:]); n == 1 {
+				return i
+			}
+		}
+	}
+	return len(s)
+}
+
+// clip shortens a value for a message.
+func clip(s string) string {
+	const most = 60
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}

@@ -1,0 +1,341 @@
+package ingest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake"
+)
+
+// Properties of raw.posts and raw.rejects; the source's name follows.
+const (
+	propCursor    = "feedlake.cursor."    // of raw.posts: the cursor behind what is landed
+	propOutbox    = "feedlake.rejects."   // of raw.posts: rejects that belong to what is landed (see outbox)
+	propDelivered = "feedlake.delivered." // of raw.rejects: the outbox added last
+)
+
+// Defaults of Options.
+const (
+	DefaultBatchRows  = 100_000
+	DefaultBatchBytes = 64 << 20
+)
+
+// Options says what Run drains and where to.
+type Options struct {
+	Name       string // configured name of the source; names its cursor
+	RunID      string // stored in every row and commit
+	Source     Source
+	Lake       *lake.Lake
+	BatchRows  int   // records a commit, DefaultBatchRows when 0
+	BatchBytes int64 // text and payload a commit, DefaultBatchBytes when 0
+	Now        func() time.Time
+	Log        *slog.Logger
+	Progress   func(Progress, Result)                     // called after every page, with the counts read so far; may be nil
+	Sleep      func(context.Context, time.Duration) error // waits before another try; a timer when nil
+	Jitter     func(time.Duration) time.Duration          // spreads the waits of many runs; half to all of it when nil
+}
+
+// Result counts what a run landed.
+type Result struct {
+	Posts, Rejects int64
+	Commits        int
+	Snapshot       int64 // of raw.posts after the last commit; 0 when nothing was committed
+}
+
+// Run drains a source into raw.posts and raw.rejects, batch by batch, from the
+// cursor of the last commit on. It returns what it landed, also beside an error.
+//
+// A crash or an error at any moment loses and repeats nothing: run again. When
+// another run moves the cursor meanwhile, Run stops with feedlake.ErrConflict.
+// When ctx ends, what is committed stays and the rest is left to the next run.
+func Run(ctx context.Context, o Options) (Result, error) {
+	r, err := newRun(ctx, o)
+	if err != nil {
+		return Result{}, err
+	}
+	err = r.drain(ctx)
+	return r.done, err
+}
+
+// run is the state of one Run.
+type run struct {
+	Options
+	nonce  string          // makes commit ids of this run unlike those of every other
+	cursor feedlake.Cursor // landed
+	box    string          // landed value of propOutbox
+	batch  batch
+	done   Result
+	read   Result // with what is not committed yet
+}
+
+func newRun(ctx context.Context, o Options) (*run, error) {
+	if o.BatchRows == 0 {
+		o.BatchRows = DefaultBatchRows
+	}
+	if o.BatchBytes == 0 {
+		o.BatchBytes = DefaultBatchBytes
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+	if o.Jitter == nil {
+		o.Jitter = jitter
+	}
+	r := &run{Options: o, nonce: rand.Text()[:8]}
+	for _, s := range []lake.Spec{lake.RawPosts(), lake.RawRejects()} {
+		if err := o.Lake.Ensure(ctx, s); err != nil {
+			return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
+		}
+	}
+	cursor, err := r.posts(ctx, propCursor)
+	if err != nil {
+		return nil, err
+	}
+	r.cursor = feedlake.Cursor(cursor)
+	if r.box, err = r.posts(ctx, propOutbox); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// posts reads a property of raw.posts.
+func (r *run) posts(ctx context.Context, prop string) (string, error) {
+	v, err := r.Lake.Property(ctx, lake.RawPosts().Name, prop+r.Name)
+	if err != nil {
+		return "", fmt.Errorf("read place of source %s: %w", r.Name, err)
+	}
+	return v, nil
+}
+
+func (r *run) drain(ctx context.Context) error {
+	if err := r.deliver(ctx); err != nil { // what an earlier run left between its two commits
+		return err
+	}
+	next := r.cursor
+	for page, err := range r.pages(ctx, r.cursor) {
+		if err != nil {
+			return err
+		}
+		if rows := len(page.Posts) + len(page.Rejects); page.Next == next && (rows > 0 || !page.Done) {
+			return fmt.Errorf("fetch %s from %s: a page of %d records did not move the cursor", r.Name, shown(next), rows)
+		}
+		next = page.Next
+		r.batch.add(page, r.Now(), r.Name, r.RunID)
+		r.report(page)
+		if r.batch.rows() >= r.BatchRows || r.batch.bytes >= r.BatchBytes || page.Done {
+			if err := r.flush(ctx, next); err != nil {
+				return err
+			}
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("ingest %s: %w", r.Name, err)
+	}
+	return nil
+}
+
+func (r *run) report(p Page) {
+	r.read = r.done
+	r.read.Posts += int64(len(r.batch.posts))
+	r.read.Rejects += int64(len(r.batch.rejects))
+	if r.Progress != nil {
+		r.Progress(p.Progress, r.read)
+	}
+}
+
+// pages fetches one page ahead: the next is read while the last is written.
+func (r *run) pages(ctx context.Context, from feedlake.Cursor) iter.Seq2[Page, error] {
+	type answer struct {
+		page Page
+		err  error
+	}
+	return func(yield func(Page, error) bool) {
+		ctx, stop := context.WithCancel(ctx)
+		answers := make(chan answer)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer stop()
+		wg.Go(func() {
+			defer close(answers)
+			for {
+				page, err := r.fetch(ctx, from)
+				select {
+				case answers <- answer{page, err}:
+				case <-ctx.Done():
+					return
+				}
+				if err != nil || page.Done {
+					return
+				}
+				from = page.Next
+			}
+		})
+		for a := range answers {
+			if !yield(a.page, a.err) {
+				return
+			}
+		}
+	}
+}
+
+// Waits between tries of one page: doubling from the first, at most the last,
+// and never less than the source asks for.
+const (
+	fetchTries = 6
+	firstWait  = time.Second
+	lastWait   = time.Minute
+)
+
+// fetch asks the source for a page, again when it says that this may help.
+func (r *run) fetch(ctx context.Context, from feedlake.Cursor) (Page, error) {
+	wait := firstWait
+	for try := 1; ; try++ {
+		page, err := r.Source.Fetch(ctx, from)
+		if err == nil {
+			return page, nil
+		}
+		var again *feedlake.RetryError
+		if !errors.As(err, &again) || try == fetchTries || ctx.Err() != nil {
+			return Page{}, fmt.Errorf("fetch %s from %s: %w", r.Name, shown(from), err)
+		}
+		pause := max(again.After, r.Jitter(wait))
+		r.Log.WarnContext(ctx, "fetch again", "source", r.Name, "try", try, "wait", pause, "err", err)
+		if err := r.Sleep(ctx, pause); err != nil {
+			return Page{}, fmt.Errorf("fetch %s from %s: %w", r.Name, shown(from), err)
+		}
+		wait = min(2*wait, lastWait)
+	}
+}
+
+// flush lands the batch: its files first, then one commit that adds the posts
+// and moves the cursor, then the rejects.
+func (r *run) flush(ctx context.Context, to feedlake.Cursor) error {
+	if to == r.cursor {
+		return nil
+	}
+	began := r.Now()
+	added, err := r.batch.writePosts(ctx, r.Lake, r.RunID)
+	if err != nil {
+		return fmt.Errorf("land %s: %w", r.Name, err)
+	}
+	id := fmt.Sprintf("ingest/%s/%s/%s/%d", r.Name, r.RunID, r.nonce, r.done.Commits)
+	box, err := r.nextBox(ctx, id)
+	if err != nil {
+		return fmt.Errorf("land %s: %w", r.Name, err)
+	}
+	s, err := r.Lake.Commit(ctx, lake.Commit{
+		Table: lake.RawPosts().Name, ID: id, Add: added,
+		Set:     map[string]string{propCursor + r.Name: string(to), propOutbox + r.Name: box},
+		Expect:  map[string]string{propCursor + r.Name: string(r.cursor), propOutbox + r.Name: r.box},
+		Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
+	})
+	if err != nil {
+		return fmt.Errorf("land %s: %w", r.Name, err)
+	}
+	posts, rejects := len(r.batch.posts), len(r.batch.rejects)
+	r.cursor, r.box = to, box
+	r.done.Commits++
+	r.done.Posts += int64(posts)
+	r.done.Rejects += int64(rejects)
+	r.done.Snapshot = s.ID
+	r.batch.reset()
+	r.Log.InfoContext(ctx, "batch landed", "source", r.Name, "rows", posts, "rejects", rejects, "snapshot", s.ID, "took", r.Now().Sub(began))
+	return r.deliver(ctx)
+}
+
+// outbox is the value of propOutbox: files of rejects that belong to the posts
+// landed in the same commit. They are written, but join raw.rejects only in a
+// second commit; whoever finds an outbox that is not delivered delivers it
+// before anything else. After names the outbox before this one, so that a late
+// writer cannot deliver twice.
+type outbox struct {
+	ID    string   `json:"id"`
+	After string   `json:"after,omitempty"`
+	Files []string `json:"files"`
+}
+
+func parseBox(s string) (outbox, error) {
+	var b outbox
+	if s == "" {
+		return b, nil
+	}
+	if err := json.Unmarshal([]byte(s), &b); err != nil {
+		return b, fmt.Errorf("read property %s: %w", propOutbox, err)
+	}
+	return b, nil
+}
+
+// nextBox writes the batch's rejects and returns the outbox that names them;
+// without rejects the present one stays.
+func (r *run) nextBox(ctx context.Context, id string) (string, error) {
+	if len(r.batch.rejects) == 0 {
+		return r.box, nil
+	}
+	path, err := lake.WriteRows(ctx, r.Lake, lake.RawRejects().Name, "", r.batch.rejects)
+	if err != nil {
+		return "", err
+	}
+	old, err := parseBox(r.box)
+	if err != nil {
+		return "", err
+	}
+	b, err := json.Marshal(outbox{ID: id, After: old.ID, Files: []string{path}})
+	return string(b), err
+}
+
+// deliver adds the rejects of the landed outbox to raw.rejects, once, whoever
+// else tries the same.
+func (r *run) deliver(ctx context.Context) error {
+	for range 10 {
+		box, err := parseBox(r.box)
+		if err != nil || box.ID == "" {
+			return err
+		}
+		prop := propDelivered + r.Name
+		last, err := r.Lake.Property(ctx, lake.RawRejects().Name, prop)
+		if err != nil {
+			return fmt.Errorf("deliver rejects of %s: %w", r.Name, err)
+		}
+		if last == box.ID {
+			return nil
+		}
+		_, err = r.Lake.Commit(ctx, lake.Commit{
+			Table: lake.RawRejects().Name, ID: box.ID, Add: box.Files,
+			Set: map[string]string{prop: box.ID}, Expect: map[string]string{prop: box.After},
+			Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
+		})
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, feedlake.ErrConflict) {
+			return feedlake.Hint(fmt.Errorf("deliver rejects of %s: %w", r.Name, err), "run again: the posts are landed, and the next run adds their rejects first")
+		}
+		now, err := r.posts(ctx, propOutbox)
+		if err != nil {
+			return err
+		}
+		if now != r.box { // another run went on, which it does only after it has delivered this box
+			return nil
+		}
+	}
+	return fmt.Errorf("deliver rejects of %s: %w", r.Name, feedlake.ErrConflict)
+}
+
+// shown spells a cursor for a message.
+func shown(c feedlake.Cursor) string {
+	switch {
+	case c == "":
+		return "its start"
+	case len(c) > 48:
+		return fmt.Sprintf("%q… (%d bytes)", string(c[:24]), len(c))
+	}
+	return fmt.Sprintf("%q", string(c))
+}
