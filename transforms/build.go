@@ -1,0 +1,307 @@
+package transforms
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake"
+)
+
+// errLostRace marks a commit that another run outran.
+var errLostRace = errors.New("the table moved while it was computed")
+
+// build is one attempt at one model.
+type build struct {
+	*runner
+	m      *Model
+	st     state
+	inputs []source
+	output []lake.File // of the table before
+	plan   plan
+	rep    *ModelReport
+	at     Progress
+
+	columns  []lake.Column
+	keep     []lake.Column
+	add      []lake.File // staged and sound
+	replaced []lake.Partition
+	held     []lake.Partition
+}
+
+// run computes the plan query by query, then publishes all of it at once.
+func (b *build) run(ctx context.Context) error {
+	if err := b.compute(ctx); err != nil {
+		discard(b.add)
+		return err
+	}
+	if err := b.publish(ctx); err != nil {
+		if errors.Is(err, errLostRace) {
+			discard(b.add) // sure to be in no snapshot; after any other answer they stay
+		}
+		return err
+	}
+	return b.freshness(ctx, b.published())
+}
+
+func (b *build) compute(ctx context.Context) error {
+	var err error
+	if b.st.Exists {
+		if b.keep, err = b.Lake.Columns(ctx, b.m.Name); err != nil {
+			return err
+		}
+	}
+	list := chunks(b.m, b.plan, b.inputs, b.MaxRows)
+	if len(list) == 0 && !b.st.Built { // no rows yet: the empty query tells the columns
+		list = chunks(b.m, plan{all: true}, b.inputs, b.MaxRows)
+	}
+	b.at.Of = len(b.plan.partitions)
+	for _, c := range list {
+		if err := b.chunk(ctx, c); err != nil {
+			return err
+		}
+		b.Progress(b.at)
+	}
+	return nil
+}
+
+// chunk computes and checks one query.
+func (b *build) chunk(ctx context.Context, c chunk) error {
+	q := Query{
+		Model: *b.m, Inputs: c.inputs, Columns: map[string][]lake.Column{}, Partitions: c.partitions,
+		Extra: []Constant{{"_run_id", b.RunID}, {"_model", b.m.ID()}, {"_inputs", provenance(b.inputs)}},
+		Keep:  b.keep,
+		Staging: func(p lake.Partition) (string, error) {
+			return b.Lake.NewPath(b.m.Name, p)
+		},
+	}
+	for _, s := range b.inputs {
+		q.Columns[s.table] = s.columns
+	}
+	for _, files := range c.inputs {
+		for _, f := range files {
+			b.rep.InputFiles++
+			b.rep.InputBytes += f.Bytes
+			b.rep.InputRows += f.Rows
+		}
+	}
+	out, err := b.Engine.Run(ctx, q)
+	if err != nil {
+		return err
+	}
+	if err := b.take(ctx, c, out); err != nil {
+		discard(out.Files)
+		return err
+	}
+	b.at.Rows += out.Rows
+	b.at.Partitions += len(c.partitions)
+	return nil
+}
+
+// take checks an engine's output and sorts its partitions into those to
+// publish and those to hold back.
+func (b *build) take(ctx context.Context, c chunk, out Output) error {
+	if err := b.sameColumns(out.Columns); err != nil {
+		return err
+	}
+	made := map[lake.Partition]bool{}
+	for _, f := range out.Files {
+		made[f.Partition] = true
+	}
+	had := map[lake.Partition]bool{}
+	for _, f := range b.output {
+		had[f.Partition] = true
+	}
+	computed := c.partitions
+	if computed == nil {
+		computed = union(made, had)
+	}
+	var emptied []lake.Partition
+	for _, p := range computed {
+		if had[p] && !made[p] {
+			emptied = append(emptied, p)
+		}
+	}
+	failures, err := b.verify.check(ctx, b.m, out, emptied)
+	if err != nil {
+		return err
+	}
+	b.rep.Failures = append(b.rep.Failures, failures...)
+	bad := map[lake.Partition]bool{}
+	for _, f := range failures {
+		bad[f.Partition] = true
+	}
+	for _, p := range computed {
+		switch {
+		case bad[p]:
+			b.held = append(b.held, p)
+		case had[p] || made[p]:
+			b.replaced = append(b.replaced, p)
+		}
+	}
+	var reject []lake.File
+	for _, f := range out.Files {
+		if bad[f.Partition] {
+			reject = append(reject, f)
+		} else {
+			b.add = append(b.add, f)
+		}
+	}
+	discard(reject)
+	return nil
+}
+
+// sameColumns holds a result's columns against the head and against the other
+// queries of the build.
+func (b *build) sameColumns(cols []lake.Column) error {
+	if b.columns != nil {
+		if !slices.Equal(b.columns, cols) {
+			return fmt.Errorf("%s: columns differ between two queries: %v and %v: %w", b.m.File, b.columns, cols, feedlake.ErrRejected)
+		}
+		return nil
+	}
+	has := func(name string) bool {
+		return slices.ContainsFunc(cols, func(c lake.Column) bool { return c.Name == name })
+	}
+	want := slices.Concat(b.m.Order, b.m.Partition, b.m.Key)
+	for _, c := range b.m.Checks {
+		want = append(want, c.Columns...)
+	}
+	for _, name := range want {
+		if !has(name) {
+			return feedlake.Hint(fmt.Errorf("%s: the head names column %s, which the SELECT does not make: %w", b.m.File, name, feedlake.ErrConfig),
+				"correct the name in the head, or add the column to the SELECT")
+		}
+	}
+	b.columns = cols
+	return nil
+}
+
+// publish lands rows and state in one snapshot.
+func (b *build) publish(ctx context.Context) error {
+	if b.columns != nil {
+		if err := b.Lake.Ensure(ctx, b.m.spec(b.columns)); err != nil {
+			return feedlake.Hint(err, "columns of %s come from %s: give a changed column a new name", b.m.Name, b.m.File)
+		}
+	}
+	set, err := properties(b.m, b.inputs, b.held)
+	if err != nil {
+		return err
+	}
+	b.rep.State, b.rep.Snapshot = Built, b.st.Base
+	if len(b.held) > 0 {
+		b.rep.State = Held
+	}
+	if len(b.add) > 0 || len(b.replaced) > 0 || b.stateMoved(set) {
+		snap, err := b.commit(ctx, set)
+		if err != nil {
+			return err
+		}
+		b.rep.Snapshot = snap.ID
+	}
+	b.rep.Partitions, b.rep.Files = b.replaced, len(b.add)
+	for _, f := range b.add {
+		b.rep.Rows += f.Rows
+	}
+	return nil
+}
+
+// stateMoved reports whether the table's properties say something else. Inputs
+// that moved without touching a partition are written with the next rows.
+func (b *build) stateMoved(set map[string]string) bool {
+	var held string
+	if len(b.st.Held) > 0 {
+		old, err := properties(b.m, b.inputs, b.st.Held)
+		if err != nil {
+			return true
+		}
+		held = old[PropertyHeld]
+	}
+	return !b.st.Built || b.st.Model != set[PropertyModel] || b.st.raw != set[PropertyInputs] || held != set[PropertyHeld]
+}
+
+// commit lands the build. An unknown outcome is asked after once: a second
+// Commit with the same ID finds the first, or lands it.
+func (b *build) commit(ctx context.Context, set map[string]string) (lake.Snapshot, error) {
+	add := make([]string, len(b.add))
+	for i, f := range b.add {
+		add[i] = f.Path
+	}
+	c := lake.Commit{
+		Table: b.m.Name, ID: b.commitID(), Add: add, Replace: b.replaced, Base: b.st.Base, Set: set,
+		Expect: map[string]string{PropertyInputs: b.st.raw},
+		Summary: map[string]string{
+			lake.SummaryRunID: b.RunID, PropertyModel: b.m.ID(), PropertyInputs: provenance(b.inputs),
+		},
+	}
+	snap, err := b.Lake.Commit(ctx, c)
+	if errors.Is(err, feedlake.ErrUnknown) && ctx.Err() == nil {
+		snap, err = b.Lake.Commit(ctx, c)
+	}
+	if errors.Is(err, feedlake.ErrConflict) {
+		return snap, fmt.Errorf("%w: %w", errLostRace, err)
+	}
+	return snap, err
+}
+
+// commitID names the change: model, inputs, run, and what it replaces.
+func (b *build) commitID() string {
+	h := sha256.New()
+	fmt.Fprintln(h, b.m.ID(), provenance(b.inputs), b.RunID)
+	for _, p := range slices.Sorted(slices.Values(b.replaced)) {
+		fmt.Fprintln(h, p)
+	}
+	return "transform-" + strings.ReplaceAll(b.m.Name, ".", "-") + "-" + hex.EncodeToString(h.Sum(nil))[:24]
+}
+
+// published lists the table's files after the build.
+func (b *build) published() []lake.File {
+	gone := map[lake.Partition]bool{}
+	for _, p := range b.replaced {
+		gone[p] = true
+	}
+	files := slices.DeleteFunc(slices.Clone(b.output), func(f lake.File) bool { return gone[f.Partition] })
+	return append(files, b.add...)
+}
+
+// freshness adds the warnings of fresh checks over the table's files.
+func (b *build) freshness(ctx context.Context, files []lake.File) error {
+	cols := b.columns
+	if cols == nil {
+		var err error
+		if cols, err = b.Lake.Columns(ctx, b.m.Name); err != nil {
+			return err
+		}
+	}
+	var err error
+	b.rep.Warnings, err = b.verify.fresh(ctx, b.m, cols, files, b.Now())
+	return err
+}
+
+// discard removes staged files that no snapshot names; one that stays is an
+// orphan, which is harmless.
+func discard(files []lake.File) {
+	for _, f := range files {
+		_ = os.Remove(f.Path)
+	}
+}
+
+func union(a, b map[lake.Partition]bool) []lake.Partition {
+	var out []lake.Partition
+	for p := range a {
+		out = append(out, p)
+	}
+	for p := range b {
+		if !a[p] {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, byDay)
+	return out
+}

@@ -1,0 +1,181 @@
+package transforms_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/feedlake/feedlake/lake"
+	"github.com/feedlake/feedlake/sql"
+	"github.com/feedlake/feedlake/transforms"
+)
+
+var errFault = errors.New("injected fault")
+
+// faulty is an Interceptor that fails the n-th operation after arming: before
+// its effect, or after it, as a lost answer does.
+type faulty struct {
+	armed bool
+	at    int
+	after bool
+	seen  int
+}
+
+func (f *faulty) intercept(_, _ string, do func() error) error {
+	if !f.armed {
+		return do()
+	}
+	f.seen++
+	if f.seen != f.at {
+		return do()
+	}
+	if f.after {
+		return errors.Join(do(), errFault)
+	}
+	return errFault
+}
+
+// change lands a second day of news on a built lake: a late post, an edit, a
+// deletion and a new day.
+func change(r *rig) {
+	first := post("a1", "01-01", "hello #go")
+	r.land(post("a2", "01-01", "late #rust"), seen(first, time.Hour, "edited #zig"), deleted(post("b1", "01-02", "bye #go"), time.Hour), post("c1", "01-03", "new day"))
+}
+
+// twoModels keeps features.posts and one model that reads it.
+func twoModels(r *rig) {
+	text, err := fs.ReadFile(sql.Models, "features/posts.sql")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.models(string(text), strings.ReplaceAll(countLong, "features.long", "features.posts"))
+}
+
+// TestEveryFaultHeals fails storage operation i of a run, for every i, before
+// and after its effect; the next run must leave the same rows as a run that
+// nothing disturbed.
+func TestEveryFaultHeals(t *testing.T) {
+	engine := openEngine(t)
+	build := func(t *testing.T, f *faulty) *rig {
+		r := newRigWith(t, engine, f.intercept)
+		twoModels(r)
+		r.land(post("a1", "01-01", "hello #go"), post("b1", "01-02", "bye #go"))
+		r.mustTransform()
+		change(r)
+		return r
+	}
+	calm := build(t, &faulty{})
+	calm.mustTransform()
+	want := calm.tables()
+	for _, after := range []bool{false, true} {
+		for i := 1; ; i += stride(t) {
+			f := &faulty{at: i, after: after}
+			r := build(t, f)
+			f.armed = true
+			rep, err := r.transform()
+			f.armed = false
+			if f.seen < i {
+				t.Logf("after %v: %d operations", after, f.seen)
+				break // fewer operations than i: every one of them had its turn
+			}
+			if err == nil {
+				assertCommitted(t, r, rep, i)
+			}
+			r.mustTransform()
+			if diff := cmp.Diff(want, r.tables()); diff != "" {
+				t.Fatalf("operation %d, after %v, first run: %v\n(-unbroken +healed):\n%s", i, after, err, diff)
+			}
+			if got := states(r.mustTransform())[transforms.UpToDate]; len(got) != 2 {
+				t.Fatalf("operation %d, after %v: not at rest afterwards", i, after)
+			}
+		}
+	}
+}
+
+// stride skips operations under -short.
+func stride(t *testing.T) int {
+	if testing.Short() {
+		return 7
+	}
+	return 1
+}
+
+// assertCommitted wants a run that reported success to have published.
+func assertCommitted(t *testing.T, r *rig, rep transforms.Report, i int) {
+	t.Helper()
+	for _, m := range rep.Models {
+		if cur, err := r.lake.Current(t.Context(), m.Model); err != nil || cur.ID != m.Snapshot {
+			t.Fatalf("operation %d: %s reports snapshot %d, the table has %d, %v", i, m.Model, m.Snapshot, cur.ID, err)
+		}
+	}
+}
+
+// TestKilledBetweenModels stops after each number of queries, as a kill does,
+// and wants the next run of the same window to leave the same rows.
+func TestKilledBetweenModels(t *testing.T) {
+	engine := openEngine(t)
+	build := func(t *testing.T) *rig {
+		r := newRigWith(t, engine, nil)
+		twoModels(r)
+		r.land(post("a1", "01-01", "hello #go"), post("b1", "01-02", "bye #go"))
+		change(r)
+		return r
+	}
+	calm := build(t)
+	calm.mustTransform()
+	want, queries := calm.tables(), len(calm.engine.queries)
+	for n := range queries {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			r := build(t)
+			err := interrupted(r, n)
+			if !errors.Is(err, errFault) {
+				t.Fatalf("got %v, want the interruption", err)
+			}
+			r.opts.RunID = "again"
+			r.mustTransform()
+			if diff := cmp.Diff(want, r.tables()); diff != "" {
+				t.Errorf("(-unbroken +resumed):\n%s", diff)
+			}
+			r.opts.Full = true // the same window once more
+			r.mustTransform()
+			if diff := cmp.Diff(want, r.tables()); diff != "" {
+				t.Errorf("(-unbroken +rebuilt):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestReportText holds the words that people see.
+func TestReportText(t *testing.T) {
+	rep := transforms.Report{Models: []transforms.ModelReport{
+		{Model: "features.posts", State: transforms.UpToDate},
+		{
+			Model: "features.entities", State: transforms.Held, Reason: "inputs changed", Rows: 7, Partitions: []lake.Partition{"day=2026-01-02"},
+			InputFiles: 3, InputBytes: 4096, Took: 1234567 * time.Microsecond,
+			Failures: []transforms.CheckFailure{{Check: "not_null(id)", Partition: "day=2026-01-01", Count: 2, Rows: []string{"id=NULL", "id=7"}}},
+			Warnings: []string{"check fresh(hour, 48h): the newest hour is old"},
+		},
+		{Model: "features.authors", State: transforms.Failed, Error: "features/authors.sql:7: no such column"},
+		{Model: "marts.volume", State: transforms.Waiting, Reason: "table ml.trends: not found"},
+	}}
+	want := strings.Join([]string{
+		"features.posts             up_to_date",
+		"features.entities          held       7 rows in 1 partitions, read 3 files (4096 bytes), 1.235s: inputs changed",
+		"    held back  day=2026-01-01: check not_null(id): 2 rows, such as id=NULL; id=7",
+		"    warning    check fresh(hour, 48h): the newest hour is old",
+		"features.authors           failed     features/authors.sql:7: no such column",
+		"marts.volume               waiting    table ml.trends: not found",
+		"",
+	}, "\n")
+	if diff := cmp.Diff(want, rep.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if rep.Built() != 1 {
+		t.Errorf("built %d, want 1", rep.Built())
+	}
+}

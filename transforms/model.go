@@ -1,0 +1,60 @@
+// Package transforms makes lake tables from lake tables by SQL: one SELECT per
+// model, written once in the dialect that DuckDB and Spark share, run by an
+// Engine over pinned snapshots. Only the partitions whose inputs changed are
+// computed, checked, and replaced whole, in one snapshot per model.
+package transforms
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/feedlake/feedlake/lake"
+)
+
+// Model is one SQL file: a SELECT that makes one table, and its head.
+type Model struct {
+	Name      string            // the table it makes, such as "features.posts"
+	About     string            // one line for people
+	SQL       string            // the SELECT, head left out
+	File      string            // path of the file, for messages
+	Line      int               // line of File on which SQL begins
+	Hash      string            // 12 hex digits of what the rows depend on: SELECT, look-back, partition and key
+	Inputs    []Input           // in the order of the head
+	Partition []string          // column names; empty: one partition
+	Key       []string          // columns that identify a row
+	Checks    []Check           // run on each partition before it is published
+	Columns   map[string]string // meaning of each documented column
+	Order     []string          // the documented columns in the order of the head
+}
+
+// Input is a table that a model reads.
+type Input struct {
+	Table string
+	Back  int // days of look-back: the rows of day D are read by the output days D to D+Back
+}
+
+// ID names the model as rows remember it: "features.posts@<hash>".
+func (m *Model) ID() string { return m.Name + "@" + m.Hash }
+
+// spec describes the table that the model makes, given its result's columns.
+func (m *Model) spec(cols []lake.Column) lake.Spec {
+	return lake.Spec{Name: m.Name, Columns: cols, Partition: m.Partition, Key: m.Key}
+}
+
+// hash digests what the rows depend on. Comments and the rest of the head do
+// not count: a better sentence must not rebuild a table.
+func (m *Model) hash() string {
+	h := sha256.New()
+	for _, in := range m.Inputs {
+		fmt.Fprintf(h, "input %s %d\n", in.Table, in.Back)
+	}
+	fmt.Fprintf(h, "partition %s\nkey %s\n", strings.Join(m.Partition, ","), strings.Join(m.Key, ","))
+	for line := range strings.SplitSeq(m.SQL, "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "--") {
+			fmt.Fprintln(h, line)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}

@@ -1,0 +1,285 @@
+package transforms
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/feedlake/feedlake/lake"
+	"github.com/feedlake/feedlake/lake/query"
+)
+
+// sampleRows is how many failing rows a report shows.
+const sampleRows = 5
+
+// verifier runs checks over Parquet files, whichever engine wrote them.
+type verifier struct {
+	temp string
+	db   *query.DB // opened by the first check
+}
+
+// verifierMemory bounds the checks' own DuckDB; it spills beyond that.
+const verifierMemory = "300MB"
+
+func (v *verifier) open(ctx context.Context) (*sql.DB, error) {
+	if v.db == nil {
+		db, err := query.Open(context.WithoutCancel(ctx), query.Options{Memory: verifierMemory, TempDir: v.temp})
+		if err != nil {
+			return nil, err
+		}
+		v.db = db
+	}
+	return v.db.SQL(), nil
+}
+
+func (v *verifier) close() error {
+	if v.db == nil {
+		return nil
+	}
+	return v.db.Close()
+}
+
+// check runs the model's checks over staged files and returns what failed, by
+// partition and check. emptied are partitions that lose their last row: only
+// row counts can be asked of them.
+func (v *verifier) check(ctx context.Context, m *Model, out Output, emptied []lake.Partition) ([]CheckFailure, error) {
+	checks := blocking(m)
+	if len(checks) == 0 {
+		return nil, nil
+	}
+	var failures []CheckFailure
+	for _, p := range emptied {
+		failures = append(failures, failedRows(checks, p, 0)...)
+	}
+	if len(out.Files) > 0 {
+		found, err := v.scan(ctx, m, checks, out)
+		if err != nil {
+			return nil, fmt.Errorf("check %s: %w", m.Name, err)
+		}
+		failures = append(failures, found...)
+	}
+	slices.SortStableFunc(failures, func(a, b CheckFailure) int { return cmp.Compare(a.Partition, b.Partition) })
+	return failures, nil
+}
+
+// blocking lists the checks that can hold a partition back.
+func blocking(m *Model) []Check {
+	return slices.DeleteFunc(slices.Clone(m.Checks), func(c Check) bool { return c.Kind == Fresh })
+}
+
+// failedRows applies the row count checks.
+func failedRows(checks []Check, p lake.Partition, rows int64) (out []CheckFailure) {
+	for _, c := range checks {
+		if c.Kind == Rows && (float64(rows) < c.Min || float64(rows) > c.Max) {
+			out = append(out, CheckFailure{Check: c.Text, Partition: p, Count: rows})
+		}
+	}
+	return out
+}
+
+// scan reads the files once for all checks. A repeated key shows as fewer
+// distinct hashes than rows; only then are the keys themselves compared.
+func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Output) ([]CheckFailure, error) {
+	db, err := v.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	columns := append(partitionSelect(m), "count(*)")
+	for _, c := range checks {
+		columns = append(columns, measure(&c))
+	}
+	text := "SELECT " + strings.Join(columns, ", ") + " FROM (" + query.Select(out.Columns, out.Files) + ")"
+	if len(m.Partition) > 0 {
+		text += " GROUP BY ALL"
+	}
+	rows, err := db.QueryContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	var failures []CheckFailure
+	for rows.Next() {
+		parts, counts, err := scanCounts(rows, len(m.Partition), len(checks)+1)
+		if err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		p := partitionOf(m, parts)
+		failures = append(failures, failedRows(checks, p, counts[0])...)
+		for i, c := range checks {
+			if n := counts[i+1]; c.Kind != Rows && n > 0 {
+				failures = append(failures, CheckFailure{Check: c.Text, Partition: p, Count: n})
+			}
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	return v.sample(ctx, m, checks, out, failures)
+}
+
+// measure spells the count of rows at fault; of Unique it may count too many
+// when two hashes collide.
+func measure(c *Check) string {
+	switch c.Kind {
+	case Unique:
+		return "count(*) - count(DISTINCT hash(" + strings.Join(idents(c.Columns), ", ") + "))"
+	case NotNull, Accepted, Range:
+		return "count(CASE WHEN " + c.violated() + " THEN 1 END)"
+	case Rows, Fresh:
+	}
+	return "0"
+}
+
+func scanCounts(rows *sql.Rows, parts, counts int) ([]string, []int64, error) {
+	p, n := make([]string, parts), make([]int64, counts)
+	to := make([]any, 0, parts+counts)
+	for i := range p {
+		to = append(to, &p[i])
+	}
+	for i := range n {
+		to = append(to, &n[i])
+	}
+	return p, n, rows.Scan(to...)
+}
+
+// sample adds the keys of failing rows, and drops what only a hash collision
+// brought up.
+func (v *verifier) sample(ctx context.Context, m *Model, checks []Check, out Output, failures []CheckFailure) ([]CheckFailure, error) {
+	kept := failures[:0]
+	for _, f := range failures {
+		c := checks[slices.IndexFunc(checks, func(c Check) bool { return c.Text == f.Check })]
+		if c.Kind == Rows {
+			kept = append(kept, f)
+			continue
+		}
+		files := slices.DeleteFunc(slices.Clone(out.Files), func(o lake.File) bool { return o.Partition != f.Partition })
+		from := query.Select(out.Columns, files)
+		var err error
+		if c.Kind == Unique {
+			f.Count, f.Rows, err = v.repeated(ctx, &c, from)
+		} else {
+			f.Rows, err = v.keys(ctx, m.Key, "SELECT "+keySelect(m.Key)+" FROM ("+from+") WHERE "+c.violated())
+		}
+		if err != nil {
+			return nil, err
+		}
+		if f.Count > 0 {
+			kept = append(kept, f)
+		}
+	}
+	return kept, nil
+}
+
+// repeated compares keys: the rows beyond the first of each key.
+func (v *verifier) repeated(ctx context.Context, c *Check, from string) (int64, []string, error) {
+	cols := strings.Join(idents(c.Columns), ", ")
+	groups := "SELECT " + cols + ", count(*) AS n FROM (" + from + ") GROUP BY " + cols + " HAVING count(*) > 1"
+	var count int64
+	err := v.db.SQL().QueryRowContext(ctx, "SELECT CAST(coalesce(sum(n - 1), 0) AS BIGINT) FROM ("+groups+")").Scan(&count)
+	if err != nil || count == 0 {
+		return 0, nil, err
+	}
+	rows, err := v.keys(ctx, c.Columns, "SELECT "+keySelect(c.Columns)+" FROM ("+groups+")")
+	return count, rows, err
+}
+
+// keys reads up to sampleRows rows of text columns as "column=value".
+func (v *verifier) keys(ctx context.Context, names []string, text string) ([]string, error) {
+	rows, err := v.db.SQL().QueryContext(ctx, text+fmt.Sprintf(" ORDER BY ALL LIMIT %d", sampleRows))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for rows.Next() {
+		values := make([]sql.NullString, len(names))
+		to := make([]any, len(names))
+		for i := range values {
+			to[i] = &values[i]
+		}
+		if err := rows.Scan(to...); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		parts := make([]string, len(names))
+		for i, n := range names {
+			parts[i] = n + "=NULL"
+			if values[i].Valid {
+				parts[i] = n + "=" + values[i].String
+			}
+		}
+		out = append(out, strings.Join(parts, " "))
+	}
+	return out, errors.Join(rows.Err(), rows.Close())
+}
+
+// fresh says which fresh checks the newest files do not pass.
+func (v *verifier) fresh(ctx context.Context, m *Model, cols []lake.Column, files []lake.File, now time.Time) ([]string, error) {
+	var warnings []string
+	for _, c := range m.Checks {
+		if c.Kind != Fresh || len(files) == 0 {
+			continue
+		}
+		db, err := v.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var newest sql.NullTime
+		text := fmt.Sprintf("SELECT CAST(max(%s) AS TIMESTAMPTZ) FROM (%s)", query.Ident(c.Columns[0]), query.Select(cols, newestFiles(files)))
+		if err := db.QueryRowContext(ctx, text).Scan(&newest); err != nil {
+			return nil, fmt.Errorf("check %s: %s: %w", m.Name, c.Text, err)
+		}
+		if age := now.Sub(newest.Time); newest.Valid && age > c.Age {
+			warnings = append(warnings, fmt.Sprintf("check %s: the newest %s is %s, %s old",
+				c.Text, c.Columns[0], newest.Time.UTC().Format(time.RFC3339), age.Round(time.Minute)))
+		}
+	}
+	return warnings, nil
+}
+
+// newestFiles keeps the files of the last day, where there are days.
+func newestFiles(files []lake.File) []lake.File {
+	last := ""
+	for _, f := range files {
+		day, _ := f.Partition.Value(dayColumn)
+		last = max(last, day)
+	}
+	return slices.DeleteFunc(slices.Clone(files), func(f lake.File) bool {
+		day, _ := f.Partition.Value(dayColumn)
+		return day != last
+	})
+}
+
+func partitionSelect(m *Model) []string {
+	cols := idents(m.Partition)
+	for i := range cols {
+		cols[i] = "CAST(" + cols[i] + " AS VARCHAR)"
+	}
+	return cols
+}
+
+func partitionOf(m *Model, values []string) lake.Partition {
+	pairs := make([]string, 0, 2*len(values))
+	for i, c := range m.Partition {
+		pairs = append(pairs, c, values[i])
+	}
+	return lake.MakePartition(pairs...)
+}
+
+func keySelect(cols []string) string {
+	out := idents(cols)
+	for i := range out {
+		out[i] = "CAST(" + out[i] + " AS VARCHAR)"
+	}
+	return strings.Join(out, ", ")
+}
+
+func idents(cols []string) []string {
+	out := make([]string, len(cols))
+	for i, c := range cols {
+		out[i] = query.Ident(c)
+	}
+	return out
+}
