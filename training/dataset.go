@@ -1,0 +1,123 @@
+package training
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"unicode"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake"
+	"github.com/feedlake/feedlake/lake/query"
+)
+
+// Dataset is the labelled texts of one snapshot, split for fitting and judging.
+type Dataset struct {
+	Snapshot  int64          // of ml.labels
+	Fit, Held []Example      // no text of one is, up to spelling, in the other
+	Counts    map[string]int // examples by label
+	Datasets  []string       // names of the sets, sorted
+	Conflicts int            // texts that were labelled in more than one way; left out
+}
+
+// heldShare is one in how many texts is held out.
+const heldShare = 10
+
+// ReadDataset reads ml.labels at its newest snapshot. Texts that differ only in
+// case, spaces, digits, mentions and links count as one; where they carry
+// different labels they are left out. Which part a text falls into depends on
+// the text alone, so the held-out part stays held out as labels are added. A
+// lake without labels is feedlake.ErrNotFound.
+func ReadDataset(ctx context.Context, l *lake.Lake, db *query.DB) (Dataset, error) {
+	cur, err := l.Current(ctx, "ml.labels")
+	if err != nil {
+		return Dataset{}, err
+	}
+	if cur.ID == 0 {
+		return Dataset{}, feedlake.Hint(fmt.Errorf("table ml.labels holds nothing: %w", feedlake.ErrNotFound), "feedlake label import FILE --dataset NAME")
+	}
+	if err := db.PinTable(ctx, l, "ml.labels", cur.ID); err != nil {
+		return Dataset{}, err
+	}
+	rows, err := db.SQL().QueryContext(ctx, `select text, label, coalesce(lang, ''), dataset from ml.labels order by dataset, id, text, label`)
+	if err != nil {
+		return Dataset{}, fmt.Errorf("read labels: %w", err)
+	}
+	d, err := split(rows)
+	if err = errors.Join(err, rows.Close()); err != nil {
+		return Dataset{}, fmt.Errorf("read labels: %w", err)
+	}
+	d.Snapshot = cur.ID
+	return d, nil
+}
+
+func split(rows *sql.Rows) (Dataset, error) {
+	d := Dataset{Counts: map[string]int{}}
+	var all []Example
+	var keys []string
+	first := map[string]int{} // normalised text to its label, or -1
+	for rows.Next() {
+		var x Example
+		var label, dataset string
+		if err := rows.Scan(&x.Text, &label, &x.Lang, &dataset); err != nil {
+			return d, err
+		}
+		var ok bool
+		if x.Label, ok = parseLabel(label); !ok {
+			return d, fmt.Errorf("label %q: %w", label, feedlake.ErrRejected)
+		}
+		if n := len(d.Datasets); n == 0 || d.Datasets[n-1] != dataset {
+			d.Datasets = append(d.Datasets, dataset)
+		}
+		key := normal(x.Text)
+		if seen, ok := first[key]; ok {
+			if seen != x.Label && seen >= 0 {
+				first[key] = -1
+				d.Conflicts++
+			}
+			continue
+		}
+		first[key] = x.Label
+		all, keys = append(all, x), append(keys, key)
+	}
+	for i, x := range all {
+		if first[keys[i]] < 0 {
+			continue
+		}
+		d.Counts[sentimentLabels[x.Label]]++
+		if held(keys[i]) {
+			d.Held = append(d.Held, x)
+		} else {
+			d.Fit = append(d.Fit, x)
+		}
+	}
+	return d, rows.Err()
+}
+
+// held decides by the normalised text alone.
+func held(key string) bool {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key))
+	return (h.Sum64()>>17)%heldShare == 0
+}
+
+// normal is a text without what differs between copies of it.
+func normal(text string) string {
+	var out []string
+	for f := range strings.FieldsSeq(strings.ToLower(text)) {
+		if strings.HasPrefix(f, "@") || strings.Contains(f, "://") {
+			continue
+		}
+		f = strings.Map(func(r rune) rune {
+			if unicode.IsDigit(r) {
+				return '0'
+			}
+			return r
+		}, f)
+		out = append(out, f)
+	}
+	return strings.Join(out, " ")
+}

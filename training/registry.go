@@ -1,0 +1,337 @@
+package training
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake"
+)
+
+// Card says where a model version comes from and how good it is. It lies beside
+// the SavedModel as card.json and never changes.
+type Card struct {
+	Model        string             `json:"model"`
+	Version      int                `json:"version"`
+	CreatedAt    time.Time          `json:"created_at"`
+	RunID        string             `json:"run_id"`
+	Data         map[string]int64   `json:"data"` // table to the snapshot that it was fitted from
+	Datasets     []string           `json:"datasets,omitempty"`
+	Examples     int                `json:"examples"` // fitted on
+	Held         int                `json:"held"`     // judged on
+	Labels       map[string]int     `json:"labels,omitempty"`
+	Seed         int64              `json:"seed"`
+	Parameters   map[string]string  `json:"parameters"`
+	Evaluation   *Evaluation        `json:"evaluation,omitempty"` // of a sentiment model
+	Metrics      map[string]float64 `json:"metrics,omitempty"`    // of other models
+	CodeVersion  string             `json:"code_version"`
+	GateVerdict  string             `json:"gate_verdict"` // "passed", or why not
+	TrainSeconds float64            `json:"train_seconds"`
+}
+
+// Registry keeps model versions in a folder, immutable, and which of them is in
+// use (the champion). It is safe for several processes.
+type Registry struct {
+	dir  string
+	lake *lake.Lake
+	now  func() time.Time
+}
+
+// Names in the registry's folder.
+const (
+	cardFile     = "card.json"
+	championFile = "champion"
+	auditFile    = "audit.jsonl"
+)
+
+// NewRegistry returns the registry of a lake: its folder models.
+func NewRegistry(l *lake.Lake, now func() time.Time) *Registry {
+	return &Registry{dir: filepath.Join(l.Dir(), "models"), lake: l, now: now}
+}
+
+// Dir is the folder of a version.
+func (r *Registry) Dir(model string, version int) string {
+	return filepath.Join(r.dir, model, fmt.Sprintf("v%04d", version))
+}
+
+// Models lists the names of models that have a version, sorted.
+func (r *Registry) Models() ([]string, error) {
+	entries, err := os.ReadDir(r.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list models: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// Versions lists the cards of a model's versions, oldest first. A version whose
+// writing was cut off has no card and is not there.
+func (r *Registry) Versions(model string) ([]Card, error) {
+	entries, err := os.ReadDir(filepath.Join(r.dir, model))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list versions of %s: %w", model, err)
+	}
+	var cards []Card
+	for _, e := range entries {
+		n, err := strconv.Atoi(strings.TrimPrefix(e.Name(), "v"))
+		if err != nil || !e.IsDir() {
+			continue
+		}
+		c, err := r.Card(model, n)
+		if errors.Is(err, feedlake.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		cards = append(cards, c)
+	}
+	slices.SortFunc(cards, func(a, b Card) int { return a.Version - b.Version })
+	return cards, nil
+}
+
+// Card reads the card of a version; feedlake.ErrNotFound when there is none.
+func (r *Registry) Card(model string, version int) (Card, error) {
+	var c Card
+	b, err := os.ReadFile(filepath.Join(r.Dir(model, version), cardFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, feedlake.Hint(fmt.Errorf("model %s version %d: %w", model, version, feedlake.ErrNotFound), "feedlake model ls lists the versions")
+	}
+	if err != nil {
+		return c, fmt.Errorf("read card of %s version %d: %w", model, version, err)
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		return c, fmt.Errorf("read card of %s version %d: %w", model, version, err)
+	}
+	return c, nil
+}
+
+// Champion is the version of a model in use; feedlake.ErrNotFound when none is.
+func (r *Registry) Champion(model string) (Card, error) {
+	b, err := os.ReadFile(filepath.Join(r.dir, model, championFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Card{}, fmt.Errorf("model %s: no version is in use: %w", model, feedlake.ErrNotFound)
+	}
+	if err != nil {
+		return Card{}, fmt.Errorf("read champion of %s: %w", model, err)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return Card{}, fmt.Errorf("read champion of %s: %w", model, err)
+	}
+	return r.Card(model, n)
+}
+
+// Reserve makes an empty folder for the next version of a model and returns it.
+// Two processes never get the same version.
+func (r *Registry) Reserve(model string) (version int, dir string, err error) {
+	if err := os.MkdirAll(filepath.Join(r.dir, model), 0o755); err != nil {
+		return 0, "", fmt.Errorf("reserve version of %s: %w", model, err)
+	}
+	entries, err := os.ReadDir(filepath.Join(r.dir, model))
+	if err != nil {
+		return 0, "", fmt.Errorf("reserve version of %s: %w", model, err)
+	}
+	for _, e := range entries {
+		if n, err := strconv.Atoi(strings.TrimPrefix(e.Name(), "v")); err == nil {
+			version = max(version, n)
+		}
+	}
+	for {
+		version++
+		dir = r.Dir(model, version)
+		err := os.Mkdir(dir, 0o755)
+		if err == nil {
+			return version, dir, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return 0, "", fmt.Errorf("reserve version of %s: %w", model, err)
+		}
+	}
+}
+
+// Add completes a reserved version: with its card the version becomes visible.
+func (r *Registry) Add(c Card) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write card of %s: %w", c.Model, err)
+	}
+	return writeFile(filepath.Join(r.Dir(c.Model, c.Version), cardFile), append(b, '\n'))
+}
+
+// Change is one line of a model's audit trail: what was in use, what is, who
+// changed it and why.
+type Change struct {
+	At    time.Time `json:"at"`
+	Model string    `json:"model"`
+	From  int       `json:"from"` // 0: none
+	To    int       `json:"to"`
+	RunID string    `json:"run_id,omitempty"`
+	Why   string    `json:"why"`
+}
+
+// Promote puts a version in use, notes it in the audit trail and in
+// ml.champions. Called again with the version in use it only brings
+// ml.champions up to date, which heals a promotion that was cut off.
+func (r *Registry) Promote(ctx context.Context, model string, version int, runID, why string) error {
+	if _, err := r.Card(model, version); err != nil {
+		return fmt.Errorf("promote: %w", err)
+	}
+	from := 0
+	cur, err := r.Champion(model)
+	switch {
+	case err == nil:
+		from = cur.Version
+	case !errors.Is(err, feedlake.ErrNotFound):
+		return fmt.Errorf("promote: %w", err)
+	}
+	if from != version {
+		if err := r.audit(Change{At: r.now().UTC(), Model: model, From: from, To: version, RunID: runID, Why: why}); err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(r.dir, model, championFile), fmt.Appendf(nil, "%d\n", version)); err != nil {
+			return err
+		}
+	}
+	return r.Sync(ctx, runID)
+}
+
+// Rollback puts the version back in use that was in use before the present one.
+func (r *Registry) Rollback(ctx context.Context, model, runID, why string) (Change, error) {
+	cur, err := r.Champion(model)
+	if err != nil {
+		return Change{}, fmt.Errorf("roll back: %w", err)
+	}
+	changes, err := r.Audit(model)
+	if err != nil {
+		return Change{}, err
+	}
+	for _, c := range slices.Backward(changes) {
+		if c.To == cur.Version && c.From > 0 {
+			back := Change{From: cur.Version, To: c.From, Model: model, Why: why}
+			return back, r.Promote(ctx, model, c.From, runID, why)
+		}
+	}
+	return Change{}, fmt.Errorf("roll back %s: no version was in use before %d: %w", model, cur.Version, feedlake.ErrNotFound)
+}
+
+// Audit lists what was in use when, oldest first.
+func (r *Registry) Audit(model string) ([]Change, error) {
+	b, err := os.ReadFile(filepath.Join(r.dir, model, auditFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read audit trail of %s: %w", model, err)
+	}
+	var out []Change
+	for line := range strings.Lines(string(b)) {
+		var c Change
+		if err := json.Unmarshal([]byte(line), &c); err != nil {
+			continue // a line that a crash cut off
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func (r *Registry) audit(c Change) error {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("write audit trail of %s: %w", c.Model, err)
+	}
+	f, err := os.OpenFile(filepath.Join(r.dir, c.Model, auditFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the trail holds no secret
+	if err != nil {
+		return fmt.Errorf("write audit trail of %s: %w", c.Model, err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write audit trail of %s: %w", c.Model, err)
+	}
+	return nil
+}
+
+// championRow is a row of ml.champions.
+type championRow struct {
+	Model      string    `parquet:"model,optional"`
+	Version    int64     `parquet:"version,optional"`
+	PromotedAt time.Time `parquet:"promoted_at,optional,timestamp(microsecond)"`
+	RunID      string    `parquet:"run_id,optional"`
+}
+
+// championsState is the property of ml.champions that says what it holds.
+const championsState = "feedlake.champions"
+
+// Sync brings ml.champions to what the registry says. It writes nothing when
+// nothing differs.
+func (r *Registry) Sync(ctx context.Context, runID string) error {
+	models, err := r.Models()
+	if err != nil {
+		return err
+	}
+	var rows []championRow
+	var want []string
+	for _, m := range models {
+		c, err := r.Champion(m)
+		if errors.Is(err, feedlake.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		rows = append(rows, championRow{Model: m, Version: int64(c.Version), PromotedAt: r.now().UTC(), RunID: runID})
+		want = append(want, fmt.Sprintf("%s@%d", m, c.Version))
+	}
+	state := strings.Join(want, ",")
+	old, err := r.lake.Property(ctx, "ml.champions", championsState)
+	if err != nil || old == state {
+		return err
+	}
+	path, err := lake.WriteRows(ctx, r.lake, "ml.champions", "", rows)
+	if err != nil {
+		return err
+	}
+	_, err = r.lake.Commit(ctx, lake.Commit{
+		Table: "ml.champions", Add: []string{path}, ReplaceAll: true,
+		Set: map[string]string{championsState: state}, Expect: map[string]string{championsState: old},
+		Summary: map[string]string{lake.SummaryRunID: runID, "feedlake.champions": state},
+	})
+	return err
+}
+
+// writeFile writes a whole file or nothing.
+func writeFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".writing-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
+	}
+	return nil
+}
