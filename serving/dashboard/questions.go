@@ -1,0 +1,158 @@
+package dashboard
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Definitions stand beside the numbers on the page, and in every answer.
+const (
+	definePosts      = "Posts in the lake, each counted once in its latest version; deleted posts are gone. From marts.volume, by creation time."
+	defineRate       = "Mean over posts of (likes + replies + reposts) / followers of the author. Only posts whose network tells both count."
+	defineRated      = "Posts whose network tells reactions and the author's followers."
+	defineSentiment  = "Label given to the present text of each post by the sentiment model in use (the champion). Shares are of the scored posts."
+	defineNet        = "(positive - negative) / scored, from -1 to 1."
+	defineTrending   = "Each hashtag's strongest day in the range. Trending: in some hour, more posts than the trend model expected, beyond chance after correction for many tests."
+	defineTagged     = "Posts of that day that carry the hashtag."
+	defineExpected   = "Posts that the trend model expected on that day, from the hashtag's usual level, hour of the week and recent past."
+	defineScore      = "Greatest surprise of an hour of that day: -log10 of the probability of so many posts or more."
+	defineThroughput = "Posts landed by the newest run that landed any, divided by the seconds of that whole run. Not narrowed by the filter."
+	defineHeat       = "Posts by UTC weekday and hour of creation, summed over the range."
+	defineEngagement = "Likes + reposts + replies of the posts that tell them."
+)
+
+// hourlyUpTo is the longest range, in days, that is shown by hour.
+const hourlyUpTo = 4
+
+func postsQuestion(f filter) question {
+	w := f.where(true)
+	return question{Table: volumeTable, Where: w, Definitions: map[string]string{"posts": definePosts}, SQL: `SELECT coalesce(sum(posts), 0)::BIGINT AS posts,
+       count(DISTINCT source) AS sources,
+       count(DISTINCT lang) AS langs,
+       min(day) AS first_day,
+       max(day) AS last_day
+FROM marts.volume` + w}
+}
+
+func rateQuestion(f filter) question {
+	w := f.where(true)
+	return question{
+		Table: engagementTable, Where: w, Definitions: map[string]string{"engagement_rate": defineRate, "rated_posts": defineRated},
+		SQL: `SELECT sum(rate_sum) / nullif(sum(rated_posts), 0) AS engagement_rate,
+       coalesce(sum(rated_posts), 0)::BIGINT AS rated_posts,
+       coalesce(sum(posts), 0)::BIGINT AS posts
+FROM marts.engagement` + w,
+	}
+}
+
+const sentimentSums = `coalesce(sum(posts), 0)::BIGINT AS posts,
+       coalesce(sum(scored), 0)::BIGINT AS scored,
+       coalesce(sum(negative), 0)::BIGINT AS negative,
+       coalesce(sum(neutral), 0)::BIGINT AS neutral,
+       coalesce(sum(positive), 0)::BIGINT AS positive,
+       (sum(positive) - sum(negative)) / nullif(sum(scored), 0) AS net_sentiment
+FROM marts.daily_sentiment`
+
+func sentimentQuestion(f filter) question {
+	q := sentimentBase(f)
+	q.SQL = "SELECT " + sentimentSums + q.Where
+	return q
+}
+
+func sentimentDaysQuestion(f filter) question {
+	q := sentimentBase(f)
+	q.SQL = "SELECT day,\n       " + sentimentSums + q.Where + "\nGROUP BY day\nORDER BY day"
+	return q
+}
+
+func sentimentBase(f filter) question {
+	return question{
+		Table: sentimentTable, Where: f.where(true), Definitions: map[string]string{"sentiment": defineSentiment, "net_sentiment": defineNet},
+		Models: "SELECT DISTINCT 'sentiment' AS model, model_version AS version FROM marts.daily_sentiment" + f.where(true, "model_version IS NOT NULL") + "\nORDER BY ALL",
+	}
+}
+
+// hashtagsQuestion takes whole rows of the mart, so that every number shown
+// stands in it.
+func hashtagsQuestion(f filter) question {
+	w := f.where(false)
+	return question{
+		Table: hashtagsTable, Where: w, ModelsOf: trendsTable,
+		Models: "SELECT DISTINCT model, model_version AS version FROM ml.trends" + f.where(false, "model IS NOT NULL", "model_version IS NOT NULL") + "\nORDER BY ALL",
+		Definitions: map[string]string{
+			"trending": defineTrending, "posts": defineTagged, "expected": defineExpected, "score": defineScore, "net_sentiment": defineNet,
+		},
+		SQL: fmt.Sprintf(`SELECT hashtag, source, day, posts, expected, score, trending, peak_hour, authors, net_sentiment
+FROM marts.trending_hashtags%s
+QUALIFY row_number() OVER (PARTITION BY source, hashtag
+                           ORDER BY trending DESC, score DESC NULLS LAST, posts DESC, day DESC) = 1
+ORDER BY trending DESC, score DESC NULLS LAST, posts DESC, hashtag, source
+LIMIT %d`, w, f.Limit),
+	}
+}
+
+func throughputQuestion() question {
+	return question{
+		Table: runsTable, Where: "\nWHERE posts > 0 AND posts_per_second IS NOT NULL", Definitions: map[string]string{"posts_per_second": defineThroughput},
+		SQL: `SELECT run_id, job, started_at, ended_at, state, posts, seconds, posts_per_second
+FROM marts.pipeline_runs
+WHERE posts > 0 AND posts_per_second IS NOT NULL
+ORDER BY started_at DESC, run_id
+LIMIT 1`,
+	}
+}
+
+func runsQuestion(f filter) question {
+	return question{
+		Table: runsTable, Definitions: map[string]string{"posts_per_second": "Posts landed by the run / seconds of the whole run."},
+		SQL: fmt.Sprintf(`SELECT run_id, job, started_at, ended_at, state, posts, rejects, seconds, posts_per_second, steps, scored, error
+FROM marts.pipeline_runs
+ORDER BY started_at DESC, run_id
+LIMIT %d`, f.Limit),
+	}
+}
+
+func volumeQuestion(f filter, bucket string) question {
+	w := f.where(true)
+	return question{Table: volumeTable, Where: w, Definitions: map[string]string{"posts": definePosts}, SQL: `SELECT ` + bucket + ` AS bucket, source, sum(posts)::BIGINT AS posts
+FROM marts.volume` + w + `
+GROUP BY ALL
+ORDER BY bucket, source`}
+}
+
+func heatQuestion(f filter) question {
+	w := f.where(true)
+	return question{Table: volumeTable, Where: w, Definitions: map[string]string{"posts": defineHeat}, SQL: `SELECT isodow(day) AS weekday, hour(hour) AS hour_of_day, sum(posts)::BIGINT AS posts
+FROM marts.volume` + w + `
+GROUP BY ALL
+ORDER BY weekday, hour_of_day`}
+}
+
+func engagementQuestion(f filter) question {
+	w := f.where(true)
+	return question{
+		Table: engagementTable, Where: w,
+		Definitions: map[string]string{"engagement_rate": defineRate, "rated_posts": defineRated, "engagement": defineEngagement},
+		SQL: `SELECT source,
+       sum(rate_sum) / nullif(sum(rated_posts), 0) AS engagement_rate,
+       sum(rated_posts)::BIGINT AS rated_posts,
+       sum(posts)::BIGINT AS posts,
+       sum(likes)::BIGINT AS likes,
+       sum(reposts)::BIGINT AS reposts,
+       sum(replies)::BIGINT AS replies,
+       sum(engagement)::BIGINT AS engagement
+FROM marts.engagement` + w + `
+GROUP BY source
+ORDER BY engagement_rate DESC NULLS LAST, source`,
+	}
+}
+
+func filtersQuestion() question {
+	part := func(column string) string {
+		return "SELECT '" + column + "' AS kind, " + column + " AS value, sum(posts)::BIGINT AS posts, min(day) AS first_day, max(day) AS last_day\nFROM marts.volume\nGROUP BY " + column
+	}
+	return question{
+		Table: volumeTable, Definitions: map[string]string{"posts": definePosts},
+		SQL: strings.Join([]string{part("source"), part("lang")}, "\nUNION ALL\n") + "\nORDER BY kind, posts DESC, value",
+	}
+}
