@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/schedules"
+)
+
+func newRunCommand(o *options) *cobra.Command {
+	full := false
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run the whole path: ingest, features, train, score, trends, marts, publish",
+		Long: `Run the whole path once: read what is new in every source, build what that
+changes, train models where labels are new, score, and publish. A second run adds
+nothing and says so. After Ctrl-C, or a crash, the next run goes on.`,
+		Example: "  feedlake run --config feedlake.yaml\n  feedlake run --config examples/archives.yaml --lake /data/lake",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return a.run(ctx, "run", a.pipeline(full)) })
+		},
+	}
+	c.Flags().BoolVar(&full, "full", false, "build every table anew, not only what changed")
+	return c
+}
+
+// single runs one step as a run of its own.
+func (o *options) single(ctx context.Context, name string, do func(context.Context, *app) error) error {
+	return o.withApp(ctx, func(ctx context.Context, a *app) error {
+		return a.run(ctx, name, []schedules.Job{{
+			Name: name, Tries: 3,
+			Run: func(ctx context.Context, _ feedlake.Window) error { return do(ctx, a) },
+		}})
+	})
+}
+
+func newIngestCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "ingest [SOURCE…]", Short: "Read what is new in the named sources, or in all",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.single(cmd.Context(), stepIngest, func(ctx context.Context, a *app) error { return a.ingest(ctx, args) })
+		},
+	}
+}
+
+func newTransformCommand(o *options) *cobra.Command {
+	full := false
+	c := &cobra.Command{
+		Use: "transform [TABLE…]", Short: "Build the named tables, or all, from what changed",
+		Example: "  feedlake transform\n  feedlake transform features.posts marts.volume --full",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.single(cmd.Context(), "transform", func(ctx context.Context, a *app) error {
+				if len(args) == 0 {
+					return a.transform(ctx, everything, full)
+				}
+				return a.transform(ctx, selection{only: args}, full)
+			})
+		},
+	}
+	c.Flags().BoolVar(&full, "full", false, "build every partition anew")
+	return c
+}
+
+func newTrainCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "train [sentiment|trends]", Short: "Train a new version of the models and put it in use if it passes the gate",
+		Args: cobra.MaximumNArgs(1), ValidArgs: []string{modelSentiment, modelTrends},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			which := trainAll
+			if len(args) == 1 {
+				if args[0] != modelSentiment && args[0] != modelTrends {
+					return usage("model %q: sentiment or trends", args[0])
+				}
+				which = trainChoice{force: args}
+			}
+			return o.single(cmd.Context(), stepTrain, func(ctx context.Context, a *app) error { return a.train(ctx, which) })
+		},
+	}
+}
+
+func newScoreCommand(o *options) *cobra.Command {
+	stdin := false
+	c := &cobra.Command{
+		Use: "score", Short: "Score the posts that the models in use have not scored yet",
+		Long: `Score the sentiment of every post that the version in use has not scored yet, and
+the trends of every hour that changed. With --stdin, score one text a line and
+print label, p_negative, p_neutral and p_positive, separated by tabs.`,
+		Example: `  feedlake score
+  echo "what a lovely day" | feedlake score --stdin`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if stdin {
+				return o.withApp(cmd.Context(), scoreLines)
+			}
+			return o.single(cmd.Context(), stepScore, func(ctx context.Context, a *app) error {
+				if err := a.score(ctx); err != nil {
+					return err
+				}
+				return a.trends(ctx)
+			})
+		},
+	}
+	c.Flags().BoolVar(&stdin, "stdin", false, "score the lines of standard input")
+	return c
+}
+
+func newPublishCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "publish", Short: "Bring the marts to the configured places", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.single(cmd.Context(), stepPublish, func(ctx context.Context, a *app) error { return a.publish(ctx) })
+		},
+	}
+}

@@ -1,0 +1,125 @@
+// Command feedlake follows what is said about topics across social networks: it
+// lands posts in a lake, builds features, trains and scores models, publishes
+// aggregates and serves a dashboard. It is the only place that names an
+// implementation and the only one that talks to a person.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/feedlake/feedlake"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// env is the process as the commands see it, so that tests can stand in for it.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) (string, bool)
+	now            func() time.Time
+	stdoutTTY      bool
+	stderrTTY      bool
+	stdinTTY       bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	e := env{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv, now: time.Now,
+		stdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
+		stderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
+		stdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
+	}
+	go func() { // a second Ctrl-C ends at once
+		<-ctx.Done()
+		stop()
+	}()
+	code := run(ctx, e, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes, the same for every command.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitPartial     = 3
+	exitRejected    = 4
+	exitBusy        = 5
+	exitInterrupted = 130
+)
+
+const exitHelp = `Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done in part,
+4 a check or gate rejected, 5 another run holds the lake, 130 interrupted.`
+
+// exitCode says how the process ends after err.
+func exitCode(ctx context.Context, err error) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.Is(err, feedlake.ErrConfig), errors.Is(err, errUsage):
+		return exitUsage
+	case errors.Is(err, feedlake.ErrBusy):
+		return exitBusy
+	case errors.Is(err, feedlake.ErrRejected):
+		return exitRejected
+	case errors.Is(err, feedlake.ErrPartial):
+		return exitPartial
+	}
+	return exitFailed
+}
+
+// errUsage marks a command line that cannot be understood.
+var errUsage = errors.New("usage")
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, e env, args []string) int {
+	root := newRootCommand(e)
+	root.SetArgs(args)
+	root.SetIn(e.stdin)
+	root.SetOut(e.stdout)
+	root.SetErr(e.stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitCode(ctx, err)
+	if code == exitInterrupted {
+		printError(e.stderr, errors.New("interrupted; what was committed stays, the next run goes on from there"))
+		return code
+	}
+	printError(e.stderr, err)
+	if errors.Is(err, errUsage) {
+		printLine(e.stderr, "see: "+cmd.CommandPath()+" --help")
+	}
+	return code
+}
+
+// newLogger writes text to a terminal and JSON elsewhere.
+func newLogger(w io.Writer, tty bool, level slog.Level) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if tty {
+		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey && len(groups) == 0 {
+				a.Value = slog.StringValue(a.Value.Time().Format(time.TimeOnly))
+			}
+			return a
+		}
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/files"
+	"github.com/feedlake/feedlake/ingest/simulate"
+	"github.com/feedlake/feedlake/schedules"
+)
+
+// sources is every kind of source that this program knows.
+func sources() ingest.Registry {
+	r := ingest.Registry{}
+	files.Register(r)
+	simulate.Register(r)
+	return r
+}
+
+// decoder decodes the "with" block of one source, strictly.
+func (c *config) decoder(s sourceConfig) ingest.Decoder {
+	return func(v any) error {
+		if s.With == nil || s.With.Type() == ast.NullType {
+			return nil
+		}
+		if err := yaml.NodeToValue(s.With, v, yaml.Strict()); err != nil {
+			return yamlError(c.file, err)
+		}
+		return nil
+	}
+}
+
+// openSource makes the source that s describes.
+func (a *app) openSource(ctx context.Context, s sourceConfig) (ingest.Source, error) {
+	env := ingest.Env{Name: s.Name, Base: a.cfg.base, Now: a.o.env.now, Log: a.log}
+	return sources().Open(ctx, s.Kind, env, a.cfg.decoder(s))
+}
+
+// ingest drains the named sources, or all of them, one after the other. A
+// source that fails does not stop the others; what is missing is said.
+func (a *app) ingest(ctx context.Context, names []string) error {
+	chosen, err := a.chosenSources(names)
+	if err != nil {
+		return err
+	}
+	if len(chosen) == 0 {
+		schedules.Report(ctx, schedules.Counts{Detail: "no source is configured"})
+		return nil
+	}
+	var failed []error
+	var details []string
+	for _, s := range chosen {
+		res, err := a.ingestOne(ctx, s)
+		schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts + res.Rejects, RowsOut: res.Posts, Rejects: res.Rejects})
+		details = append(details, ingestDetail(s.Name, res, err))
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return err
+		default:
+			failed = append(failed, err)
+		}
+	}
+	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
+	if len(failed) > 0 && len(failed) < len(chosen) {
+		return fmt.Errorf("%s of %d %w: %w", plural(int64(len(failed)), "source"), len(chosen), feedlake.ErrPartial, errors.Join(failed...))
+	}
+	return errors.Join(failed...)
+}
+
+func (a *app) chosenSources(names []string) ([]sourceConfig, error) {
+	if len(names) == 0 {
+		return a.cfg.Sources, nil
+	}
+	var out []sourceConfig
+	for _, n := range names {
+		i := slices.IndexFunc(a.cfg.Sources, func(s sourceConfig) bool { return s.Name == n })
+		if i < 0 {
+			var known []string
+			for _, s := range a.cfg.Sources {
+				known = append(known, s.Name)
+			}
+			return nil, feedlake.Hint(fmt.Errorf("source %q is not in the config: %w", n, feedlake.ErrConfig), "the config has: %s", strings.Join(known, ", "))
+		}
+		out = append(out, a.cfg.Sources[i])
+	}
+	return out, nil
+}
+
+func (a *app) ingestOne(ctx context.Context, s sourceConfig) (ingest.Result, error) {
+	src, err := a.openSource(ctx, s)
+	if err != nil {
+		return ingest.Result{}, err
+	}
+	res, err := ingest.Run(ctx, ingest.Options{
+		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Lake: a.lake, Now: a.o.env.now, Log: a.log,
+		Progress: func(p ingest.Progress, r ingest.Result) {
+			place := s.Name
+			if p.Place != "" {
+				place = p.Place
+			}
+			a.bars.update(ctx, stepIngest, p.Done, p.Total, p.Unit, place)
+		},
+	})
+	if err != nil {
+		return res, err
+	}
+	if all := res.Posts + res.Rejects; all > 0 && float64(res.Rejects) > a.cfg.Rejects.MaxShare*float64(all) {
+		return res, feedlake.Hint(
+			fmt.Errorf("source %s: %s of %s records could not be read, more than rejects.max_share: %w", s.Name, count(res.Rejects), count(all), feedlake.ErrPartial),
+			`look at them: feedlake sql "select reason, count(*) from raw.rejects where run_id = '%s' group by all"`, schedules.RunOf(ctx).ID)
+	}
+	return res, nil
+}
+
+func ingestDetail(name string, res ingest.Result, err error) string {
+	s := name + ": " + plural(res.Posts, "post")
+	if res.Posts == 0 && res.Rejects == 0 && err == nil {
+		return name + ": nothing new"
+	}
+	if res.Rejects > 0 {
+		s += ", " + plural(res.Rejects, "reject")
+	}
+	if err != nil {
+		s += ", stopped"
+	}
+	return s
+}

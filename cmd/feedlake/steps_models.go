@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/simulate"
+	"github.com/feedlake/feedlake/schedules"
+	"github.com/feedlake/feedlake/serving"
+	"github.com/feedlake/feedlake/training"
+	"github.com/feedlake/feedlake/training/tensorflow"
+)
+
+// Names of the models, as people write them.
+const (
+	modelSentiment = training.ModelSentiment
+	modelTrends    = training.ModelTrends
+)
+
+// trainChoice says which models to train whether or not it is due.
+type trainChoice struct{ force []string }
+
+var (
+	trainDue = trainChoice{}
+	trainAll = trainChoice{force: []string{modelSentiment, modelTrends}}
+)
+
+func (a *app) registry() *training.Registry { return training.NewRegistry(a.lake, a.o.env.now) }
+
+// labels imports the sets of labelled texts that the config names. A set whose
+// content was imported before adds nothing.
+func (a *app) labels(ctx context.Context) error {
+	var details []string
+	for _, l := range a.cfg.Labels {
+		res, err := a.importFile(ctx, a.cfg.path(l.File), l)
+		if err != nil {
+			return err
+		}
+		details = append(details, labelDetail(res))
+	}
+	if a.simulated > 0 {
+		res, err := a.importSimulated(ctx, a.simulated)
+		if err != nil {
+			return err
+		}
+		details = append(details, labelDetail(res))
+	}
+	if len(details) == 0 {
+		details = append(details, "no labels are configured")
+	}
+	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
+	return nil
+}
+
+func labelDetail(r training.LabelResult) string {
+	switch {
+	case r.Known:
+		return r.Dataset + ": nothing new"
+	case len(r.Bad) > 0:
+		return fmt.Sprintf("%s: %s, %d could not be read, the first in line %d: %s", r.Dataset, plural(int64(r.Added), "label"), len(r.Bad), r.Bad[0].Line, r.Bad[0].Reason)
+	}
+	return r.Dataset + ": " + plural(int64(r.Added), "label")
+}
+
+// importFile brings a file of labelled texts into ml.labels.
+func (a *app) importFile(ctx context.Context, path string, l labelsConfig) (training.LabelResult, error) {
+	format, err := training.FormatOf(path)
+	if err != nil {
+		return training.LabelResult{}, err
+	}
+	cols := training.LabelColumns{Label: l.Label, Text: l.Text, ID: l.ID, Lang: l.Lang}
+	res, err := training.ImportLabels(ctx, training.LabelImport{
+		Lake: a.lake, Dataset: l.Dataset, RunID: schedules.RunOf(ctx).ID, Now: a.o.env.now,
+		Read: func(good func(training.Labelled) error, bad func(training.BadLabel)) error {
+			f, err := os.Open(path)
+			if err != nil {
+				return feedlake.Hint(fmt.Errorf("%w: %w", err, feedlake.ErrConfig), "a relative path starts from the config's folder")
+			}
+			return errors.Join(training.ReadLabels(f, path, format, cols, good, bad), f.Close())
+		},
+	})
+	schedules.Report(ctx, schedules.Counts{RowsIn: int64(res.Added + len(res.Bad)), RowsOut: int64(res.Added), Rejects: int64(len(res.Bad))})
+	return res, err
+}
+
+// importSimulated brings n labelled texts of the simulator into ml.labels, drawn
+// apart from the posts that it makes.
+func (a *app) importSimulated(ctx context.Context, n int) (training.LabelResult, error) {
+	index := map[string]int{}
+	for i, l := range training.SentimentLabels() {
+		index[l] = i
+	}
+	res, err := training.ImportLabels(ctx, training.LabelImport{
+		Lake: a.lake, Dataset: "simulated", Labeller: "simulator", RunID: schedules.RunOf(ctx).ID, Now: a.o.env.now,
+		Read: func(good func(training.Labelled) error, _ func(training.BadLabel)) error {
+			i := 0
+			for l := range (simulate.Config{Seed: 1}).Labelled(n) {
+				i++
+				if err := good(training.Labelled{ID: fmt.Sprint(i), Text: l.Text, Label: index[l.Label]}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	})
+	schedules.Report(ctx, schedules.Counts{RowsIn: int64(res.Added), RowsOut: int64(res.Added)})
+	return res, err
+}
+
+// train trains the models that are due, or those that are asked for. A version
+// that the gate refuses leaves the version in use where it is.
+func (a *app) train(ctx context.Context, which trainChoice) error {
+	var details []string
+	var errs []error
+	for _, m := range []struct {
+		name  string
+		due   func(context.Context) (bool, string, error)
+		train func(context.Context) (training.Card, error)
+	}{
+		{modelSentiment, a.sentimentDue, a.trainSentiment},
+		{modelTrends, a.trendsDue, a.trainTrends},
+	} {
+		if len(which.force) > 0 && !slices.Contains(which.force, m.name) {
+			continue
+		}
+		due, why, err := m.due(ctx)
+		if err != nil {
+			return err
+		}
+		if !due && len(which.force) == 0 {
+			details = append(details, m.name+": "+why)
+			continue
+		}
+		card, err := m.train(ctx)
+		if ctx.Err() != nil {
+			return err
+		}
+		if err != nil && !errors.Is(err, feedlake.ErrRejected) { // the others, and scoring with what is in use, go on
+			errs = append(errs, fmt.Errorf("%w: %w", feedlake.ErrPartial, err))
+			details = append(details, m.name+": failed")
+			continue
+		}
+		errs = append(errs, err)
+		schedules.Report(ctx, schedules.Counts{RowsIn: int64(card.Examples + card.Held), RowsOut: 1})
+		details = append(details, trainDetail(card))
+	}
+	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
+	return errors.Join(append(errs, a.registry().Sync(ctx, schedules.RunOf(ctx).ID))...)
+}
+
+func trainDetail(c training.Card) string {
+	s := fmt.Sprintf("%s version %d", c.Model, c.Version)
+	if c.Evaluation != nil {
+		s += fmt.Sprintf(", macro-recall %.3f on %d held-out texts", c.Evaluation.MacroRecall, c.Evaluation.N)
+	}
+	if c.GateVerdict != "passed" {
+		s += ", refused by the gate"
+	}
+	return s
+}
+
+// sentimentDue says whether the labels changed since the newest version learnt
+// from them.
+func (a *app) sentimentDue(ctx context.Context) (bool, string, error) {
+	cur, err := a.lake.Current(ctx, "ml.labels")
+	if err != nil {
+		return false, "", err
+	}
+	if cur.ID == 0 {
+		return false, "no labels to learn from", nil
+	}
+	cards, err := a.registry().Versions(modelSentiment)
+	if err != nil {
+		return false, "", err
+	}
+	if n := len(cards); n > 0 && cards[n-1].Data["ml.labels"] == cur.ID {
+		return false, "no new labels", nil
+	}
+	return true, "", nil
+}
+
+// trendsDue says whether the count model is missing or older than
+// models.trends.every.
+func (a *app) trendsDue(ctx context.Context) (bool, string, error) {
+	cur, err := a.lake.Current(ctx, "features.hashtag_hourly")
+	if errors.Is(err, feedlake.ErrNotFound) || err == nil && cur.ID == 0 {
+		return false, "no hashtags to learn from", nil
+	}
+	if err != nil {
+		return false, "", err
+	}
+	champion, err := a.registry().Champion(modelTrends)
+	if errors.Is(err, feedlake.ErrNotFound) {
+		return true, "", nil
+	}
+	if err != nil {
+		return false, "", err
+	}
+	if champion.Data["features.hashtag_hourly"] == cur.ID || a.o.env.now().Sub(champion.CreatedAt) < a.cfg.Models.Trends.Every {
+		return false, "recent enough", nil
+	}
+	return true, "", nil
+}
+
+func (a *app) trainSentiment(ctx context.Context) (training.Card, error) {
+	gate := training.NewGate(a.cfg.Models.Sentiment.Gate.MacroRecall, a.cfg.Models.Sentiment.Gate.Drop)
+	return withOptions(ctx, a, a.cfg.Models.Sentiment.Seed, modelSentiment, func(o training.Options) (training.Card, error) {
+		return training.TrainSentiment(ctx, o, tensorflow.Sentiment{}, gate)
+	})
+}
+
+func (a *app) trainTrends(ctx context.Context) (training.Card, error) {
+	return withOptions(ctx, a, a.cfg.Models.Trends.Seed, modelTrends, func(o training.Options) (training.Card, error) {
+		return training.TrainTrends(ctx, o, tensorflow.Counts{})
+	})
+}
+
+func withOptions(ctx context.Context, a *app, seed int64, model string, do func(training.Options) (training.Card, error)) (card training.Card, err error) {
+	db, err := a.duckdb(ctx)
+	if err != nil {
+		return card, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return do(training.Options{
+		Lake: a.lake, DB: db, Registry: a.registry(), Seed: seed, RunID: schedules.RunOf(ctx).ID, CodeVersion: version,
+		Now: a.o.env.now, Log: a.log,
+		Progress: func(done, total int64) { a.bars.update(ctx, stepTrain, done, total, "steps", model) },
+	})
+}
+
+// sentimentScorer lets serving use the model that training keeps.
+type sentimentScorer struct {
+	training.Scorer
+	labels []string
+}
+
+// Score labels texts.
+func (s sentimentScorer) Score(ctx context.Context, texts []string) ([]serving.Sentiment, error) {
+	got, err := s.Scorer.Score(ctx, texts)
+	out := make([]serving.Sentiment, len(got))
+	for i, p := range got {
+		out[i] = serving.Sentiment{Label: s.labels[p.Label()], P: p.P}
+	}
+	return out, err
+}
+
+// loadSentiment opens the sentiment version in use.
+func (a *app) loadSentiment(ctx context.Context) (sentimentScorer, training.Card, error) {
+	card, err := a.registry().Champion(modelSentiment)
+	if err != nil {
+		return sentimentScorer{}, card, feedlake.Hint(err, "train one: feedlake label import FILE --dataset NAME, then feedlake train sentiment")
+	}
+	s, err := (tensorflow.Sentiment{}).Load(ctx, a.registry().Dir(modelSentiment, card.Version))
+	return sentimentScorer{s, training.SentimentLabels()}, card, err
+}
+
+// score fills ml.sentiment_scores with the version in use.
+func (a *app) score(ctx context.Context) (err error) {
+	s, card, err := a.loadSentiment(ctx)
+	if errors.Is(err, feedlake.ErrNotFound) {
+		schedules.Report(ctx, schedules.Counts{Detail: "no sentiment model is in use"})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	db, err := a.duckdb(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	res, err := serving.Score(ctx, serving.ScoreOptions{
+		Lake: a.lake, DB: db, Scorer: s, Model: modelSentiment, Version: card.Version, RunID: schedules.RunOf(ctx).ID,
+		Now: a.o.env.now, Log: a.log,
+		Progress: func(done, total int64) { a.bars.update(ctx, stepScore, done, total, "posts", "") },
+	})
+	detail := fmt.Sprintf("version %d: nothing new", card.Version)
+	if res.Scored > 0 {
+		detail = fmt.Sprintf("version %d: %s in %s", card.Version, plural(res.Scored, "post"), plural(int64(res.Partitions), "partition"))
+	}
+	schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts, RowsOut: res.Scored, Detail: detail})
+	return err
+}
+
+// countModel lets serving use the model that training keeps.
+type countModel struct{ training.CountModel }
+
+// Expect asks the model.
+func (m countModel) Expect(ctx context.Context, hours []serving.Hour) ([]serving.Expected, error) {
+	in := make([]training.TagHour, len(hours))
+	for i, h := range hours {
+		in[i] = training.TagHour(h)
+	}
+	got, err := m.CountModel.Expect(ctx, in)
+	out := make([]serving.Expected, len(got))
+	for i, e := range got {
+		out[i] = serving.Expected(e)
+	}
+	return out, err
+}
+
+// trends fills ml.trends with the version in use.
+func (a *app) trends(ctx context.Context) (err error) {
+	card, err := a.registry().Champion(modelTrends)
+	if errors.Is(err, feedlake.ErrNotFound) {
+		schedules.Report(ctx, schedules.Counts{Detail: "no count model is in use"})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m, err := (tensorflow.Counts{}).Load(ctx, a.registry().Dir(modelTrends, card.Version))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	db, err := a.duckdb(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	res, err := serving.Trends(ctx, serving.TrendOptions{
+		Lake: a.lake, DB: db, Counts: countModel{m}, Model: modelTrends, Version: card.Version, RunID: schedules.RunOf(ctx).ID, Log: a.log,
+		Progress: func(done, total int64) { a.bars.update(ctx, stepTrends, done, total, "partitions", "") },
+	})
+	detail := fmt.Sprintf("version %d: nothing new", card.Version)
+	if res.Partitions > 0 {
+		detail = fmt.Sprintf("version %d: %s, %s trending", card.Version, plural(res.Hours, "hour"), count(res.Trending))
+	}
+	schedules.Report(ctx, schedules.Counts{RowsIn: res.Hours, RowsOut: res.Hours, Detail: detail})
+	return err
+}
+
+// modelsInUse lists the champions.
+func (a *app) modelsInUse(_ context.Context) ([]modelStatus, error) {
+	names, err := a.registry().Models()
+	if err != nil {
+		return nil, err
+	}
+	out := []modelStatus{}
+	for _, n := range names {
+		c, err := a.registry().Champion(n)
+		if errors.Is(err, feedlake.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		m := modelStatus{Model: n, Version: c.Version}
+		if c.Evaluation != nil {
+			m.MacroRecall = c.Evaluation.MacroRecall
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
