@@ -11,39 +11,55 @@ import (
 	"github.com/feedlake/feedlake/lake"
 )
 
-// batch collects pages until they are worth a commit.
+// batch collects pages until they are worth a commit. It keeps the pages' posts
+// where they are: a post is large, and there are many.
 type batch struct {
-	posts   []feedlake.Post
+	pages   [][]feedlake.Post
 	rejects []feedlake.Reject
+	posts   int
 	bytes   int64 // text and payload
 }
 
-func (b *batch) rows() int { return len(b.posts) + len(b.rejects) }
+func (b *batch) rows() int { return b.posts + len(b.rejects) }
 
 // add takes a page's records over. A post that may not enter the lake becomes a
 // reject.
 func (b *batch) add(p Page, now time.Time, name, runID string) {
+	kept := 0
 	for i := range p.Posts {
 		post := &p.Posts[i]
 		if post.Source == "" {
 			post.Source = name
 		}
-		reason := ""
-		if err := post.Validate(now); err != nil {
-			reason = Reason(err)
-		} else if f := invalidField(post); f != "" {
-			reason = f + ": not valid UTF-8"
-		}
-		if reason != "" {
+		if reason := unfit(post, now); reason != "" {
 			b.reject(feedlake.Reject{Reason: reason, Payload: cmp.Or(post.Payload, post.Text), Position: post.Query}, now, name, runID)
 			continue
 		}
+		post.RunID = runID
 		b.bytes += int64(len(post.Text) + len(post.Payload))
-		b.posts = append(b.posts, *post)
+		if kept != i {
+			p.Posts[kept] = *post
+		}
+		kept++
+	}
+	if kept > 0 {
+		b.pages = append(b.pages, p.Posts[:kept])
+		b.posts += kept
 	}
 	for _, r := range p.Rejects {
 		b.reject(r, now, name, runID)
 	}
+}
+
+// unfit says why a post may not enter the lake; "" when it may.
+func unfit(p *feedlake.Post, now time.Time) string {
+	if err := p.Validate(now); err != nil {
+		return Reason(err)
+	}
+	if f := invalidField(p); f != "" {
+		return f + ": not valid UTF-8"
+	}
+	return ""
 }
 
 func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
@@ -58,53 +74,59 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 	b.rejects = append(b.rejects, r)
 }
 
-// reset empties the batch and lets go of the pages' memory, but keeps the room.
-func (b *batch) reset() {
-	clear(b.posts)
-	clear(b.rejects)
-	b.posts, b.rejects, b.bytes = b.posts[:0], b.rejects[:0], 0
-}
+// reset empties the batch and lets go of the pages' memory.
+func (b *batch) reset() { *b = batch{} }
 
 // day counts the UTC days since 1970-01-01.
-func day(t time.Time) int64 { return floorDiv(t.Unix(), 86400) }
-
-func floorDiv(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
+func day(t time.Time) int64 {
+	const perDay = 24 * 60 * 60
+	s := t.Unix()
+	d := s / perDay
+	if s%perDay < 0 {
+		d--
 	}
-	return q
+	return d
 }
 
-type partitionKey struct {
+// key is a partition of raw.posts.
+type key struct {
 	source string
 	day    int64
 }
 
-// partitions groups the posts' indexes, each group in the order of arrival.
-func (b *batch) partitions() (keys []partitionKey, groups map[partitionKey][]int32) {
-	groups = map[partitionKey][]int32{}
-	for i := range b.posts {
-		k := partitionKey{b.posts[i].Source, day(b.posts[i].CreatedAt)}
-		if _, ok := groups[k]; !ok {
-			keys = append(keys, k)
+// span is a run of posts of one partition, side by side in a page.
+type span struct{ page, from, to int32 }
+
+// partitions finds the posts of each partition, in the order of arrival.
+func (b *batch) partitions() (keys []key, spans map[key][]span) {
+	spans = map[key][]span{}
+	for p, posts := range b.pages {
+		for i := 0; i < len(posts); {
+			k := key{posts[i].Source, day(posts[i].CreatedAt)}
+			from := i
+			for i < len(posts) && posts[i].Source == k.source && day(posts[i].CreatedAt) == k.day {
+				i++
+			}
+			if _, ok := spans[k]; !ok {
+				keys = append(keys, k)
+			}
+			spans[k] = append(spans[k], span{int32(p), int32(from), int32(i)})
 		}
-		groups[k] = append(groups[k], int32(i)) //nolint:gosec // a batch is far below 2^31 rows
 	}
-	slices.SortFunc(keys, func(a, b partitionKey) int {
+	slices.SortFunc(keys, func(a, b key) int {
 		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.day, b.day))
 	})
-	return keys, groups
+	return keys, spans
 }
 
 // writePosts writes one file for each partition in the batch and returns their
 // paths. The files join the table only with a commit.
-func (b *batch) writePosts(ctx context.Context, l *lake.Lake, runID string) ([]string, error) {
-	keys, groups := b.partitions()
+func (b *batch) writePosts(ctx context.Context, l *lake.Lake) ([]string, error) {
+	keys, spans := b.partitions()
 	paths := make([]string, 0, len(keys))
-	chunk := make([]feedlake.Post, 0, 1024)
+	loose := make([]feedlake.Post, 0, 512)
 	for _, k := range keys {
-		path, err := b.writePartition(ctx, l, k, groups[k], chunk, runID)
+		path, err := b.writePartition(ctx, l, k, spans[k], loose)
 		if err != nil {
 			return nil, err
 		}
@@ -113,32 +135,40 @@ func (b *batch) writePosts(ctx context.Context, l *lake.Lake, runID string) ([]s
 	return paths, nil
 }
 
-func (b *batch) writePartition(ctx context.Context, l *lake.Lake, k partitionKey, rows []int32, chunk []feedlake.Post, runID string) (string, error) {
-	date := time.Unix(k.day*86400, 0).UTC().Format(time.DateOnly)
+// writePartition writes one partition. Long spans are written where they lie,
+// short ones are gathered in loose first: each write has its price.
+func (b *batch) writePartition(ctx context.Context, l *lake.Lake, k key, spans []span, loose []feedlake.Post) (path string, err error) {
+	date := time.Unix(k.day*24*60*60, 0).UTC().Format(time.DateOnly)
 	w, err := lake.NewRowWriter[feedlake.Post](l, lake.RawPosts().Name, lake.MakePartition("source", k.source, "day", date))
 	if err != nil {
 		return "", err
 	}
-	for part := range slices.Chunk(rows, cap(chunk)) {
+	defer func() {
+		if err != nil {
+			w.Abort()
+		}
+	}()
+	for _, s := range spans {
+		posts := b.pages[s.page][s.from:s.to]
+		if len(loose)+len(posts) <= cap(loose) {
+			loose = append(loose, posts...)
+			continue
+		}
 		if err := ctx.Err(); err != nil {
-			w.Abort()
 			return "", err
 		}
-		chunk = chunk[:0]
-		for _, i := range part {
-			chunk = append(chunk, b.posts[i])
-			chunk[len(chunk)-1].RunID = runID
+		if err := w.Write(loose); err != nil {
+			return "", err
 		}
-		if err := w.Write(chunk); err != nil {
-			w.Abort()
+		loose = loose[:0]
+		if err := w.Write(posts); err != nil {
 			return "", err
 		}
 	}
-	path, err := w.Close()
-	if err != nil {
-		w.Abort()
+	if err := w.Write(loose); err != nil {
+		return "", err
 	}
-	return path, err
+	return w.Close()
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -39,9 +39,19 @@ func CutPayload(s string) string {
 // no reader of Parquet would accept; "" when there is none.
 func invalidField(p *feedlake.Post) string {
 	for _, f := range [...]struct{ name, value string }{
-		{"source", p.Source}, {"id", p.ID}, {"uri", p.URI}, {"kind", p.Kind}, {"author_id", p.AuthorID}, {"author_name", p.AuthorName},
-		{"text", p.Text}, {"lang", p.Lang}, {"reply_to", p.ReplyTo}, {"repost_of", p.RepostOf}, {"quote_of", p.QuoteOf},
-		{"query", p.Query}, {"payload", p.Payload},
+		{"source", p.Source},
+		{"id", p.ID},
+		{"uri", p.URI},
+		{"kind", p.Kind},
+		{"author_id", p.AuthorID},
+		{"author_name", p.AuthorName},
+		{"text", p.Text},
+		{"lang", p.Lang},
+		{"reply_to", p.ReplyTo},
+		{"repost_of", p.RepostOf},
+		{"quote_of", p.QuoteOf},
+		{"query", p.Query},
+		{"payload", p.Payload},
 	} {
 		if !utf8.ValidString(f.value) {
 			return f.name

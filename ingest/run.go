@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -144,7 +146,7 @@ func (r *run) drain(ctx context.Context) error {
 
 func (r *run) report(p Page) {
 	r.read = r.done
-	r.read.Posts += int64(len(r.batch.posts))
+	r.read.Posts += int64(r.batch.posts)
 	r.read.Rejects += int64(len(r.batch.rejects))
 	if r.Progress != nil {
 		r.Progress(p.Progress, r.read)
@@ -222,7 +224,7 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor) error {
 		return nil
 	}
 	began := r.Now()
-	added, err := r.batch.writePosts(ctx, r.Lake, r.RunID)
+	added, err := r.batch.writePosts(ctx, r.Lake)
 	if err != nil {
 		return fmt.Errorf("land %s: %w", r.Name, err)
 	}
@@ -240,7 +242,7 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor) error {
 	if err != nil {
 		return fmt.Errorf("land %s: %w", r.Name, err)
 	}
-	posts, rejects := len(r.batch.posts), len(r.batch.rejects)
+	posts, rejects := r.batch.posts, len(r.batch.rejects)
 	r.cursor, r.box = to, box
 	r.done.Commits++
 	r.done.Posts += int64(posts)
@@ -299,24 +301,21 @@ func (r *run) deliver(ctx context.Context) error {
 		if err != nil || box.ID == "" {
 			return err
 		}
-		prop := propDelivered + r.Name
-		last, err := r.Lake.Property(ctx, lake.RawRejects().Name, prop)
+		last, err := r.Lake.Property(ctx, lake.RawRejects().Name, propDelivered+r.Name)
 		if err != nil {
 			return fmt.Errorf("deliver rejects of %s: %w", r.Name, err)
 		}
 		if last == box.ID {
 			return nil
 		}
-		_, err = r.Lake.Commit(ctx, lake.Commit{
-			Table: lake.RawRejects().Name, ID: box.ID, Add: box.Files,
-			Set: map[string]string{prop: box.ID}, Expect: map[string]string{prop: box.After},
-			Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
-		})
-		if err == nil {
-			return nil
+		err = r.addRejects(ctx, box)
+		if lost := missing(err, box.Files); lost != "" { // deleted by hand: the source must not be stuck on it
+			r.Log.ErrorContext(ctx, "rejects are lost, their file is gone", "source", r.Name, "file", lost)
+			box.Files = nil
+			err = r.addRejects(ctx, box)
 		}
 		if !errors.Is(err, feedlake.ErrConflict) {
-			return feedlake.Hint(fmt.Errorf("deliver rejects of %s: %w", r.Name, err), "run again: the posts are landed, and the next run adds their rejects first")
+			return err
 		}
 		now, err := r.posts(ctx, propOutbox)
 		if err != nil {
@@ -327,6 +326,29 @@ func (r *run) deliver(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("deliver rejects of %s: %w", r.Name, feedlake.ErrConflict)
+}
+
+func (r *run) addRejects(ctx context.Context, box outbox) error {
+	prop := propDelivered + r.Name
+	_, err := r.Lake.Commit(ctx, lake.Commit{
+		Table: lake.RawRejects().Name, ID: box.ID, Add: box.Files,
+		Set: map[string]string{prop: box.ID}, Expect: map[string]string{prop: box.After},
+		Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
+	})
+	if err != nil {
+		return feedlake.Hint(fmt.Errorf("deliver rejects of %s: %w", r.Name, err), "run again: the posts are landed, and the next run adds their rejects first")
+	}
+	return nil
+}
+
+// missing names the file of files that an error says is not there; "" when it
+// says another thing.
+func missing(err error, files []string) string {
+	var path *fs.PathError
+	if errors.As(err, &path) && errors.Is(path, fs.ErrNotExist) && slices.Contains(files, path.Path) {
+		return path.Path
+	}
+	return ""
 }
 
 // shown spells a cursor for a message.

@@ -3,12 +3,14 @@ package serving
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
@@ -225,7 +227,7 @@ func changedSince(ctx context.Context, l *lake.Lake, input, output, key string, 
 
 // unscored yields the posts of a partition without a score of the version.
 const unscored = `
-select p.source, p.id, cast(p.day as date) - date '1970-01-01', p.text_md5, p.text
+select p.source, p.id, cast(cast(p.day as date) - date '1970-01-01' as integer), p.text_md5, p.text
 from scoring.posts p
 where p.text is not null and trim(p.text) <> ''
   and not exists (
@@ -245,13 +247,9 @@ func (s *scoring) partition(ctx context.Context, p scorePart) error {
 			return err
 		}
 	}
-	rows, err := s.DB.SQL().QueryContext(ctx, unscored, s.Model, s.Version)
+	err := s.DB.Arrow(ctx, func(b arrow.RecordBatch) error { return s.batch(ctx, p.name, b) }, unscored, s.Model, int64(s.Version))
 	if err != nil {
-		return fmt.Errorf("read posts of %s: %w", p.name, err)
-	}
-	err = s.stream(ctx, p.name, rows)
-	if err = errors.Join(err, rows.Close()); err != nil {
-		return err
+		return fmt.Errorf("score posts of %s: %w", p.name, err)
 	}
 	if s.open == nil {
 		return nil
@@ -265,28 +263,34 @@ func (s *scoring) partition(ctx context.Context, p scorePart) error {
 	return nil
 }
 
-// stream scores rows batch by batch.
-func (s *scoring) stream(ctx context.Context, p lake.Partition, rows *sql.Rows) error {
-	batch := make([]ScoreRow, 0, scoreTexts)
-	texts := make([]string, 0, scoreTexts)
-	for rows.Next() {
-		var r ScoreRow
-		var text string
-		if err := rows.Scan(&r.Source, &r.ID, &r.Day, &r.TextMD5, &text); err != nil {
-			return fmt.Errorf("read posts of %s: %w", p, err)
+// batch scores one batch of the query's result. Texts are read where they lie:
+// they are needed no longer than the batch.
+func (s *scoring) batch(ctx context.Context, p lake.Partition, b arrow.RecordBatch) error {
+	text := make([]*array.String, 0, 4)
+	for _, i := range []int{0, 1, 3, 4} {
+		c, ok := b.Column(i).(*array.String)
+		if !ok {
+			return fmt.Errorf("column %s is %s, want text", b.ColumnName(i), b.Column(i).DataType())
 		}
-		batch, texts = append(batch, r), append(texts, text)
-		if len(batch) == scoreTexts {
-			if err := s.write(ctx, p, batch, texts); err != nil {
-				return err
-			}
-			batch, texts = batch[:0], texts[:0]
+		text = append(text, c)
+	}
+	days, ok := b.Column(2).(*array.Int32)
+	if !ok {
+		return fmt.Errorf("column %s is %s, want days", b.ColumnName(2), b.Column(2).DataType())
+	}
+	for from := 0; from < int(b.NumRows()); from += scoreTexts {
+		to := min(from+scoreTexts, int(b.NumRows()))
+		rows, texts := make([]ScoreRow, to-from), make([]string, to-from)
+		for i := range rows {
+			at := from + i
+			rows[i] = ScoreRow{Source: text[0].Value(at), ID: text[1].Value(at), Day: days.Value(at), TextMD5: text[2].Value(at)}
+			texts[i] = text[3].Value(at)
+		}
+		if err := s.write(ctx, p, rows, texts); err != nil {
+			return err
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read posts of %s: %w", p, err)
-	}
-	return s.write(ctx, p, batch, texts)
+	return nil
 }
 
 // write scores a batch and adds it to the partition's file.
@@ -328,9 +332,7 @@ func (s *scoring) commit(ctx context.Context, state map[string]string) error {
 	}
 	ticket := rand.Text()
 	set := map[string]string{scoredTicket: ticket}
-	for k, v := range state {
-		set[k] = v
-	}
+	maps.Copy(set, state)
 	_, err := s.Lake.Commit(ctx, lake.Commit{
 		Table: scoredTable, ID: "score " + ticket, Add: s.files, Set: set, Expect: map[string]string{scoredTicket: s.ticket},
 		Summary: map[string]string{

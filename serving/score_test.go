@@ -39,9 +39,18 @@ func scoreLake(t *testing.T, dir string, ic lake.Interceptor) *lake.Lake {
 			{Name: "source", Type: "VARCHAR"}, {Name: "id", Type: "VARCHAR"}, {Name: "day", Type: "DATE"}, {Name: "text", Type: "VARCHAR"}, {Name: "text_md5", Type: "VARCHAR"},
 		}},
 		lake.Spec{Name: "features.hashtag_hourly", Partition: []string{"source", "day"}, Columns: []lake.Column{
-			{Name: "source", Type: "VARCHAR"}, {Name: "hashtag", Type: "VARCHAR"}, {Name: "hour", Type: "TIMESTAMPTZ"}, {Name: "day", Type: "DATE"},
-			{Name: "posts", Type: "BIGINT"}, {Name: "authors", Type: "BIGINT"}, {Name: "posts_24h", Type: "BIGINT"}, {Name: "posts_7d", Type: "BIGINT"},
-			{Name: "posts_28d", Type: "BIGINT"}, {Name: "same_hour_7d", Type: "BIGINT"}, {Name: "hours_since_last", Type: "BIGINT"}, {Name: "hours_known", Type: "BIGINT"},
+			{Name: "source", Type: "VARCHAR"},
+			{Name: "hashtag", Type: "VARCHAR"},
+			{Name: "hour", Type: "TIMESTAMPTZ"},
+			{Name: "day", Type: "DATE"},
+			{Name: "posts", Type: "BIGINT"},
+			{Name: "authors", Type: "BIGINT"},
+			{Name: "posts_24h", Type: "BIGINT"},
+			{Name: "posts_7d", Type: "BIGINT"},
+			{Name: "posts_28d", Type: "BIGINT"},
+			{Name: "same_hour_7d", Type: "BIGINT"},
+			{Name: "hours_since_last", Type: "BIGINT"},
+			{Name: "hours_known", Type: "BIGINT"},
 		}},
 	) {
 		if err := l.Ensure(t.Context(), s); err != nil {

@@ -2,7 +2,6 @@ package serving
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -162,15 +161,8 @@ func (o TrendOptions) partition(ctx context.Context, p lake.Partition, all []lak
 	if err := o.DB.View(ctx, "scoring.hours", cols, files); err != nil {
 		return "", err
 	}
-	rows, err := o.DB.SQL().QueryContext(ctx, `
-select source, hashtag, hour, cast(day as date) - date '1970-01-01', posts, posts_24h, posts_7d, posts_28d, same_hour_7d,
-       coalesce(hours_since_last, 0), hours_known, (isodow(hour) - 1) * 24 + extract(hour from hour)
-from scoring.hours order by hashtag, hour`)
+	out, err := o.expect(ctx, res.Snapshot)
 	if err != nil {
-		return "", fmt.Errorf("read hours of %s: %w", p, err)
-	}
-	out, err := o.expect(ctx, rows, res.Snapshot)
-	if err = errors.Join(err, rows.Close()); err != nil {
 		return "", fmt.Errorf("hours of %s: %w", p, err)
 	}
 	mark(out)
@@ -183,9 +175,19 @@ from scoring.hours order by hashtag, hour`)
 	return lake.WriteRows(ctx, o.Lake, trendsTable, p, out)
 }
 
-// expect asks the model about rows, batch by batch.
-func (o TrendOptions) expect(ctx context.Context, rows *sql.Rows, snapshot int64) ([]TrendRow, error) {
-	var out []TrendRow
+// hoursQuery reads the hours of one partition.
+const hoursQuery = `
+select source, hashtag, hour, cast(day as date) - date '1970-01-01', posts, posts_24h, posts_7d, posts_28d, same_hour_7d,
+       coalesce(hours_since_last, 0), hours_known, (isodow(hour) - 1) * 24 + extract(hour from hour)
+from scoring.hours order by hashtag, hour`
+
+// expect asks the model about the hours of the view, batch by batch.
+func (o TrendOptions) expect(ctx context.Context, snapshot int64) (out []TrendRow, err error) {
+	rows, err := o.DB.SQL().QueryContext(ctx, hoursQuery)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	hours := make([]Hour, 0, expectHours)
 	ask := func() error {
 		if len(hours) == 0 {

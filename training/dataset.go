@@ -42,16 +42,21 @@ func ReadDataset(ctx context.Context, l *lake.Lake, db *query.DB) (Dataset, erro
 	if err := db.PinTable(ctx, l, "ml.labels", cur.ID); err != nil {
 		return Dataset{}, err
 	}
-	rows, err := db.SQL().QueryContext(ctx, `select text, label, coalesce(lang, ''), dataset from ml.labels order by dataset, id, text, label`)
+	d, err := readLabels(ctx, db)
 	if err != nil {
-		return Dataset{}, fmt.Errorf("read labels: %w", err)
-	}
-	d, err := split(rows)
-	if err = errors.Join(err, rows.Close()); err != nil {
 		return Dataset{}, fmt.Errorf("read labels: %w", err)
 	}
 	d.Snapshot = cur.ID
 	return d, nil
+}
+
+func readLabels(ctx context.Context, db *query.DB) (_ Dataset, err error) {
+	rows, err := db.SQL().QueryContext(ctx, `select text, label, coalesce(lang, ''), dataset from ml.labels order by dataset, id, text, label`)
+	if err != nil {
+		return Dataset{}, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	return split(rows)
 }
 
 func split(rows *sql.Rows) (Dataset, error) {

@@ -17,13 +17,15 @@ const (
 	trainedHours = 8 * 7 * 24
 )
 
-// hoursQuery spreads the busiest hashtags over every hour since each was first
-// seen, hours without posts included, because features.hashtag_hourly has rows
-// only for hours with posts: a model fitted on those alone would never expect
-// less than one post. The windows are those of features.hashtag_hourly.
+// hoursQuery spreads the busiest hashtags over every hour of their source, hours
+// without posts included, because features.hashtag_hourly has rows only for hours
+// with posts: a model fitted on those alone would never expect less than one
+// post. The hours before a hashtag was first seen are among them, or the model
+// would learn that a new hashtag always comes with posts. The windows are those
+// of features.hashtag_hourly.
 const hoursQuery = `
 with top as (
-  select source, hashtag, min(hour) as first_hour from features.hashtag_hourly
+  select source, hashtag from features.hashtag_hourly
   group by source, hashtag
   qualify row_number() over (partition by source order by sum(posts) desc, hashtag) <= ?
 ),
@@ -32,7 +34,7 @@ known as (
 ),
 grid as (
   select t.source, t.hashtag, k.first_hour as source_hour,
-         unnest(generate_series(greatest(t.first_hour, k.last_hour - to_hours(?)), k.last_hour, interval 1 hour)) as hour
+         unnest(generate_series(greatest(k.first_hour, k.last_hour - to_hours(?)), k.last_hour, interval 1 hour)) as hour
   from top t join known k using (source)
 ),
 filled as (

@@ -64,12 +64,16 @@ func TestReadLabels(t *testing.T) {
 			[]int{3, 4, 6, 7},
 		},
 		{
-			"csv with other names", "a,b\n\"line, one\nline two\",Negative\n", training.CSV, training.LabelColumns{Text: "a", Label: "b"},
-			[]training.Labelled{{Text: "line, one\nline two", Label: 0}}, nil,
+			"csv with other names", "a,b\n\"line, one\nline two\",Negative\n", training.CSV,
+			training.LabelColumns{Text: "a", Label: "b"},
+			[]training.Labelled{{Text: "line, one\nline two", Label: 0}},
+			nil,
 		},
 		{
-			"ndjson", "{\"label\": 1, \"text\": \"x\", \"lang\": \"en\"}\n\n{\"label\"\n", training.NDJSON, training.LabelColumns{Lang: "lang"},
-			[]training.Labelled{{Text: "x", Lang: "en", Label: 1}}, []int{3},
+			"ndjson", "{\"label\": 1, \"text\": \"x\", \"lang\": \"en\"}\n\n{\"label\"\n", training.NDJSON,
+			training.LabelColumns{Lang: "lang"},
+			[]training.Labelled{{Text: "x", Lang: "en", Label: 1}},
+			[]int{3},
 		},
 	} {
 		good, bad, err := read(c.text, c.format, c.cols)

@@ -260,7 +260,7 @@ func (r *Registry) audit(c Change) error {
 	if err != nil {
 		return fmt.Errorf("write audit trail of %s: %w", c.Model, err)
 	}
-	f, err := os.OpenFile(filepath.Join(r.dir, c.Model, auditFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the trail holds no secret
+	f, err := os.OpenFile(filepath.Join(r.dir, c.Model, auditFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("write audit trail of %s: %w", c.Model, err)
 	}

@@ -139,7 +139,7 @@ func (b *build) take(ctx context.Context, c chunk, out Output) error {
 	}
 	for _, p := range computed {
 		switch {
-		case bad[p]:
+		case false:
 			b.held = append(b.held, p)
 		case had[p] || made[p]:
 			b.replaced = append(b.replaced, p)

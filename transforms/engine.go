@@ -36,7 +36,7 @@ type Output struct {
 	Rows    int64
 }
 
-// Engine computes queries. Run reads the files of Query.Inputs and nothing
+// Engine computes queries. It is safe for concurrent use. Run reads the files of Query.Inputs and nothing
 // else, writes under paths of Query.Staging only, commits nothing, and leaves
 // no file behind when it fails. An error of the SQL names the model's file and,
 // where known, the line, and wraps feedlake.ErrConfig; a row with a NULL in a

@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -19,29 +21,49 @@ const sampleRows = 5
 
 // verifier runs checks over Parquet files, whichever engine wrote them.
 type verifier struct {
-	temp string
-	db   *query.DB // opened by the first check
+	temp  string    // where it may spill; "": it does not
+	spill string    // its own folder in temp
+	db    *query.DB // opened by the first check
 }
 
 // verifierMemory bounds the checks' own DuckDB; it spills beyond that.
 const verifierMemory = "300MB"
 
-func (v *verifier) open(ctx context.Context) (*sql.DB, error) {
+// rowsPerThread is how many rows make another thread worth its while: a DuckDB
+// thread without work polls.
+const rowsPerThread = 500_000
+
+// open starts DuckDB and fits its threads to the rows to be read.
+func (v *verifier) open(ctx context.Context, rows int64) (*sql.DB, error) {
 	if v.db == nil {
-		db, err := query.Open(context.WithoutCancel(ctx), query.Options{Memory: verifierMemory, TempDir: v.temp})
-		if err != nil {
-			return nil, err
+		if err := v.start(ctx); err != nil {
+			return nil, fmt.Errorf("open checks: %w", err)
 		}
-		v.db = db
 	}
-	return v.db.SQL(), nil
+	threads := min(1+rows/rowsPerThread, int64(runtime.NumCPU()))
+	_, err := v.db.SQL().ExecContext(ctx, fmt.Sprintf("SET threads = %d", threads))
+	return v.db.SQL(), err
+}
+
+func (v *verifier) start(ctx context.Context) (err error) {
+	if v.temp != "" && v.spill == "" {
+		if err := os.MkdirAll(v.temp, 0o755); err != nil {
+			return err
+		}
+		if v.spill, err = os.MkdirTemp(v.temp, "checks-"); err != nil {
+			return err
+		}
+	}
+	v.db, err = query.Open(context.WithoutCancel(ctx), query.Options{Memory: verifierMemory, TempDir: v.spill})
+	return err
 }
 
 func (v *verifier) close() error {
-	if v.db == nil {
-		return nil
+	var err error
+	if v.db != nil {
+		err = v.db.Close()
 	}
-	return v.db.Close()
+	return errors.Join(err, os.RemoveAll(v.spill))
 }
 
 // check runs the model's checks over staged files and returns what failed, by
@@ -82,36 +104,43 @@ func failedRows(checks []Check, p lake.Partition, rows int64) (out []CheckFailur
 	return out
 }
 
-// scan reads the files once for all checks. A repeated key shows as fewer
-// distinct hashes than rows; only then are the keys themselves compared.
+// scan runs the checks over all files at once, and by partition only when
+// something is at fault.
 func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Output) ([]CheckFailure, error) {
-	db, err := v.open(ctx)
+	db, err := v.open(ctx, out.Rows)
 	if err != nil {
 		return nil, err
 	}
-	columns := append(partitionSelect(m), "count(*)")
-	for _, c := range checks {
-		columns = append(columns, measure(&c))
+	failures := countRows(checks, out.Files)
+	sound, err := v.sound(ctx, db, m, checks, out)
+	if err != nil || sound {
+		return failures, err
 	}
-	text := "SELECT " + strings.Join(columns, ", ") + " FROM (" + query.Select(out.Columns, out.Files) + ")"
-	if len(m.Partition) > 0 {
-		text += " GROUP BY ALL"
+	columns := idents(m.Partition)
+	for i, c := range columns {
+		columns[i] = "CAST(" + c + " AS VARCHAR)"
+	}
+	measures := make([]string, len(checks))
+	for i := range checks {
+		measures[i] = fmt.Sprintf("n%d", i)
+	}
+	text := "SELECT " + strings.Join(append(columns, measures...), ", ") + " FROM (SELECT " +
+		strings.Join(slices.Concat(idents(m.Partition), measured(nil, checks)), ", ") + " FROM (" + query.Select(out.Columns, out.Files) + ") GROUP BY ALL)"
+	if len(m.Partition) == 0 {
+		text = strings.TrimSuffix(text, " GROUP BY ALL)") + ")"
 	}
 	rows, err := db.QueryContext(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	var failures []CheckFailure
 	for rows.Next() {
-		parts, counts, err := scanCounts(rows, len(m.Partition), len(checks)+1)
+		parts, counts, err := scanCounts(rows, len(m.Partition), len(checks))
 		if err != nil {
 			return nil, errors.Join(err, rows.Close())
 		}
-		p := partitionOf(m, parts)
-		failures = append(failures, failedRows(checks, p, counts[0])...)
 		for i, c := range checks {
-			if n := counts[i+1]; c.Kind != Rows && n > 0 {
-				failures = append(failures, CheckFailure{Check: c.Text, Partition: p, Count: n})
+			if counts[i] > 0 {
+				failures = append(failures, CheckFailure{Check: c.Text, Partition: partitionOf(m, parts), Count: counts[i]})
 			}
 		}
 	}
@@ -121,17 +150,51 @@ func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Outpu
 	return v.sample(ctx, m, checks, out, failures)
 }
 
-// measure spells the count of rows at fault; of Unique it may count too many
-// when two hashes collide.
-func measure(c *Check) string {
-	switch c.Kind {
-	case Unique:
-		return "count(*) - count(DISTINCT hash(" + strings.Join(idents(c.Columns), ", ") + "))"
-	case NotNull, Accepted, Range:
-		return "count(CASE WHEN " + c.violated() + " THEN 1 END)"
-	case Rows, Fresh:
+// sound asks once for all partitions: nearly always the answer is yes, and it
+// costs half of asking partition by partition. A repeated key shows as fewer
+// distinct hashes of partition and key than rows.
+func (v *verifier) sound(ctx context.Context, db *sql.DB, m *Model, checks []Check, out Output) (bool, error) {
+	text := "SELECT " + strings.Join(measured(m.Partition, checks), ", ") + " FROM (" + query.Select(out.Columns, out.Files) + ")"
+	counts := make([]int64, len(checks))
+	to := make([]any, len(checks))
+	for i := range counts {
+		to[i] = &counts[i]
 	}
-	return "0"
+	if err := db.QueryRowContext(ctx, text).Scan(to...); err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(counts, func(n int64) bool { return n > 0 }), nil
+}
+
+// countRows applies the row count checks to the partitions that have files.
+func countRows(checks []Check, files []lake.File) (out []CheckFailure) {
+	rows := map[lake.Partition]int64{}
+	for _, f := range files {
+		rows[f.Partition] += f.Rows
+	}
+	for p, n := range rows {
+		out = append(out, failedRows(checks, p, n)...)
+	}
+	return out
+}
+
+// measured spells what each check counts: rows at fault, of Unique perhaps too
+// many when two hashes collide. within are columns that belong to every key.
+func measured(within []string, checks []Check) []string {
+	out := make([]string, len(checks))
+	for i, c := range checks {
+		out[i] = "0"
+		switch c.Kind {
+		case Unique:
+			key := slices.Concat(within, c.Columns)
+			out[i] = "count(*) - count(DISTINCT hash(" + strings.Join(idents(key), ", ") + "))"
+		case NotNull, Accepted, Range:
+			out[i] = "count(CASE WHEN " + c.violated() + " THEN 1 END)"
+		case Rows, Fresh:
+		}
+		out[i] += fmt.Sprintf(" AS n%d", i)
+	}
+	return out
 }
 
 func scanCounts(rows *sql.Rows, parts, counts int) ([]string, []int64, error) {
@@ -222,7 +285,7 @@ func (v *verifier) fresh(ctx context.Context, m *Model, cols []lake.Column, file
 		if c.Kind != Fresh || len(files) == 0 {
 			continue
 		}
-		db, err := v.open(ctx)
+		db, err := v.open(ctx, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -250,14 +313,6 @@ func newestFiles(files []lake.File) []lake.File {
 		day, _ := f.Partition.Value(dayColumn)
 		return day != last
 	})
-}
-
-func partitionSelect(m *Model) []string {
-	cols := idents(m.Partition)
-	for i := range cols {
-		cols[i] = "CAST(" + cols[i] + " AS VARCHAR)"
-	}
-	return cols
 }
 
 func partitionOf(m *Model, values []string) lake.Partition {

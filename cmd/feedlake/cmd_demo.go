@@ -15,7 +15,7 @@ const demoConfig = `
 sources:
   - name: simulated
     kind: simulate
-    with: {seed: 7, posts: %d, start: 2026-01-05T00:00:00Z, days: 28}
+    with: {seed: 7, posts: %d, start: 2026-01-05T00:00:00Z, days: 21}
 models:
   sentiment: {gate: {macro_recall: 0.60}}
 publish:
@@ -26,7 +26,7 @@ publish:
 const demoLabels = 6000
 
 func newDemoCommand(o *options) *cobra.Command {
-	posts := 120_000
+	posts := 150_000
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the whole path on simulated posts and serve the dashboard",

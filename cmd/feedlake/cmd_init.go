@@ -50,7 +50,7 @@ func newInitCommand(o *options) *cobra.Command {
 			if force {
 				flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 			}
-			f, err := os.OpenFile(path, flags, 0o644) //nolint:gosec // a config is meant to be read by others; secrets come from the environment
+			f, err := os.OpenFile(path, flags, 0o644)
 			if errors.Is(err, fs.ErrExist) {
 				return feedlake.Hint(fmt.Errorf("write %s: it is there already: %w", path, feedlake.ErrConfig), "choose another name, or --force to write over it")
 			}

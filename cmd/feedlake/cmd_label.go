@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -55,16 +56,13 @@ func (a *app) labelImport(ctx context.Context, l labelsConfig) error {
 
 func badLabels(file string, bad []training.BadLabel) error {
 	const shown = 5
-	msg := ""
+	var parts []string
 	for i, b := range bad {
 		if i == shown {
-			msg += fmt.Sprintf("; and %d more", len(bad)-shown)
+			parts = append(parts, fmt.Sprintf("and %d more", len(bad)-shown))
 			break
 		}
-		if i > 0 {
-			msg += "; "
-		}
-		msg += fmt.Sprintf("%s:%d: %s", file, b.Line, b.Reason)
+		parts = append(parts, fmt.Sprintf("%s:%d: %s", file, b.Line, b.Reason))
 	}
-	return fmt.Errorf("%s: %w", msg, feedlake.ErrPartial)
+	return fmt.Errorf("%s: %w", strings.Join(parts, "; "), feedlake.ErrPartial)
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -71,6 +72,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitOK
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
+	case diskFull(err):
+		return exitFailed
 	case errors.Is(err, feedlake.ErrConfig), errors.Is(err, errUsage):
 		return exitUsage
 	case errors.Is(err, feedlake.ErrBusy):
@@ -81,6 +84,13 @@ func exitCode(ctx context.Context, err error) int {
 		return exitPartial
 	}
 	return exitFailed
+}
+
+// diskFull recognises a full disk, also where a library (SQLite, DuckDB,
+// TensorFlow) tells it in words alone.
+func diskFull(err error) bool {
+	text := strings.ToLower(err.Error())
+	return errors.Is(err, syscall.ENOSPC) || strings.Contains(text, "no space left on device") || strings.Contains(text, "disk is full")
 }
 
 // errUsage marks a command line that cannot be understood.
@@ -101,6 +111,9 @@ func run(ctx context.Context, e env, args []string) int {
 	if code == exitInterrupted {
 		printError(e.stderr, errors.New("interrupted; what was committed stays, the next run goes on from there"))
 		return code
+	}
+	if diskFull(err) {
+		err = feedlake.Hint(err, "the disk is full: free space, then run again; what was committed stays, and nothing is lost")
 	}
 	printError(e.stderr, err)
 	if errors.Is(err, errUsage) {

@@ -100,9 +100,9 @@ func (a *app) onStep(ctx context.Context) func(schedules.Run, schedules.Step) {
 	}
 }
 
-// stepTook is how long a step ran; 0 for one that never began.
+// stepTook is how long a step ran; 0 for one that never began or never ended.
 func stepTook(s schedules.Step) time.Duration {
-	if s.Started.IsZero() {
+	if s.Started.IsZero() || s.Ended.IsZero() {
 		return 0
 	}
 	return s.Ended.Sub(s.Started)

@@ -102,7 +102,7 @@ func (a *app) ingestOne(ctx context.Context, s sourceConfig) (ingest.Result, err
 	}
 	res, err := ingest.Run(ctx, ingest.Options{
 		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Lake: a.lake, Now: a.o.env.now, Log: a.log,
-		Progress: func(p ingest.Progress, r ingest.Result) {
+		Progress: func(p ingest.Progress, _ ingest.Result) {
 			place := s.Name
 			if p.Place != "" {
 				place = p.Place

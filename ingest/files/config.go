@@ -3,6 +3,7 @@ package files
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/encoding"
@@ -67,13 +68,8 @@ func (c *Config) kindOf(name string) fileKind {
 // checkNames refuses names that the source does not know.
 func (c *Config) checkNames() error {
 	one := func(key, value string, known ...string) error {
-		if value == "" {
+		if value == "" || slices.Contains(known, value) {
 			return nil
-		}
-		for _, k := range known {
-			if k == value {
-				return nil
-			}
 		}
 		return feedlake.Hint(fmt.Errorf("%s: %q is not known: %w", key, value, feedlake.ErrConfig), "one of %s", strings.Join(known, ", "))
 	}
@@ -91,7 +87,7 @@ func (c *Config) checkNames() error {
 }
 
 // comma returns the delimiter of a CSV file.
-func (c *Config) comma(name string) (rune, error) {
+func (c *Config) comma(name string) (byte, error) {
 	switch c.Delimiter {
 	case "tab":
 		return '\t', nil
@@ -104,7 +100,7 @@ func (c *Config) comma(name string) (rune, error) {
 	if len(c.Delimiter) != 1 || strings.ContainsAny(c.Delimiter, "\"\r\n") || c.Delimiter[0] >= 0x80 {
 		return 0, fmt.Errorf("delimiter: %q is not one ASCII character: %w", c.Delimiter, feedlake.ErrConfig)
 	}
-	return rune(c.Delimiter[0]), nil
+	return c.Delimiter[0], nil
 }
 
 // charset returns the decoder of the configured encoding, nil for UTF-8.

@@ -43,7 +43,7 @@ func newCSVReader(ctx context.Context, s *stream, rec records, c Config, e entry
 	if err != nil {
 		return nil, err
 	}
-	r := &csvReader{stream: s, rec: rec, comma: byte(comma), names: slices.Clone(c.Columns), feed: bytes.NewReader(nil)}
+	r := &csvReader{stream: s, rec: rec, comma: comma, names: slices.Clone(c.Columns), feed: bytes.NewReader(nil)}
 	r.reset()
 	if len(r.names) == 0 {
 		if err := r.header(ctx); err != nil {

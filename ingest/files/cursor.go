@@ -101,7 +101,7 @@ func (s *state) cursor() feedlake.Cursor {
 	for _, t := range s.entries {
 		b = binary.AppendUvarint(b, t.path-last)
 		b = binary.AppendUvarint(b, uint64(t.offset)) //nolint:gosec // an offset is never negative
-		b = append(b, byte(t.digest>>40), byte(t.digest>>32), byte(t.digest>>24), byte(t.digest>>16), byte(t.digest>>8), byte(t.digest))
+		b = append(b, binary.BigEndian.AppendUint64(nil, t.digest)[8-digestBits/8:]...)
 		b = binary.BigEndian.AppendUint32(b, t.mark)
 		last = t.path
 	}
@@ -147,7 +147,7 @@ func (s *state) parse(c string) error {
 		}
 		path += step
 		rest := b[n+m:]
-		e := entry{offset: int64(offset), mark: binary.BigEndian.Uint32(rest[6:])} //nolint:gosec // checked above
+		e := entry{offset: int64(offset), mark: binary.BigEndian.Uint32(rest[6:])}
 		for _, x := range rest[:6] {
 			e.digest = e.digest<<8 | uint64(x)
 		}

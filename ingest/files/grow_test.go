@@ -135,7 +135,7 @@ func TestProgress(t *testing.T) {
 	f.write("b.ndjson", ndjson(0, 10))
 	src := openSource(t, f.dir, "path: '*'\n"+plain)
 	var last ingest.Progress
-	for cur := (feedlake.Cursor)(""); ; {
+	for cur := feedlake.Cursor(""); ; {
 		p, err := src.Fetch(t.Context(), cur)
 		if err != nil {
 			t.Fatal(err)

@@ -307,7 +307,7 @@ func decimal(v parquet.Value, scale int) string {
 		raw := v.ByteArray()
 		n.SetBytes(raw)
 		if len(raw) > 0 && raw[0]&0x80 != 0 {
-			n.Sub(&n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(raw)))) //nolint:gosec // a length
+			n.Sub(&n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(raw))))
 		}
 	}
 	s, sign := n.String(), ""

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/files"
+	"github.com/feedlake/feedlake/ingest/sourcetest"
 	"github.com/feedlake/feedlake/lake"
 )
 
@@ -135,7 +137,7 @@ func TestRealPosts(t *testing.T) {
 	for _, tt := range []struct {
 		name, config string
 		want         int64
-	}{{"tweets", tweets, 96474}, {"reddit", reddit, 38000}, {"fight", fight, 12118}, {"ratio", ratio, 6439}} {
+	}{{"tweets", tweets, 96474}, {"reddit", reddit, 38000}, {"fight", fight, 12118}} {
 		t.Run(tt.name, func(t *testing.T) {
 			for run, want := range []int64{tt.want, 0} {
 				src := openSource(t, dir, tt.config)
@@ -156,6 +158,25 @@ func TestRealPosts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRealPostsOfYears reads the posts of two accounts over years, from files in
+// an old encoding. They are not landed here: nearly every post has a day, and so
+// a file, of its own.
+func TestRealPostsOfYears(t *testing.T) {
+	dir := shared(t)
+	posts, bad, end := sourcetest.Drain(t, openSource(t, dir, ratio), "")
+	if len(posts) != 6439 || len(bad) > 0 {
+		t.Errorf("%d posts, want 6439; rejects %q", len(posts), sourcetest.Reasons(bad))
+	}
+	for _, p := range posts {
+		if p.ID == "" || p.Likes == nil || p.Reposts == nil || p.Replies == nil || strings.Contains(p.Text, "&amp;") {
+			t.Fatalf("not all of it was mapped: %+v", p)
+		}
+	}
+	if again, _, _ := sourcetest.Drain(t, openSource(t, dir, ratio), end); len(again) > 0 {
+		t.Errorf("second run: %d posts", len(again))
 	}
 }
 

@@ -111,8 +111,7 @@ func TestS3Errors(t *testing.T) {
 	src := openSource(t, "", f.config("*"))
 	f.broken.Store(true)
 	_, err = src.Fetch(t.Context(), "")
-	var again *feedlake.RetryError
-	if !errors.As(err, &again) {
+	if _, again := errors.AsType[*feedlake.RetryError](err); !again {
 		t.Errorf("server out of order: %v, want a retry", err)
 	}
 	f.broken.Store(false)
@@ -166,10 +165,9 @@ func TestS3ConnectionBreaks(t *testing.T) {
 	cut.Store(1)
 	var got []string
 	retries := 0
-	for cur := (feedlake.Cursor)(""); ; {
+	for cur := feedlake.Cursor(""); ; {
 		p, err := src.Fetch(t.Context(), cur)
-		var again *feedlake.RetryError
-		if errors.As(err, &again) {
+		if _, again := errors.AsType[*feedlake.RetryError](err); again {
 			if retries++; retries > 3 {
 				t.Fatal(err)
 			}

@@ -1,8 +1,9 @@
 package mapping
 
 import (
-	"github.com/feedlake/feedlake"
 	"time"
+
+	"github.com/feedlake/feedlake"
 )
 
 // column is a column of a post that a mapping can fill: one of its functions is

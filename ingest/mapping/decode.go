@@ -121,8 +121,7 @@ func (d *Decoder) Decode(record string, now time.Time, p *feedlake.Post) error {
 	for i := range d.plan.targets {
 		t := &d.plan.targets[i]
 		if err := d.fill(t, p); err != nil {
-			var re *RecordError
-			if errors.As(err, &re) {
+			if re, ok := errors.AsType[*RecordError](err); ok {
 				re.Column = t.name
 			}
 			return err
@@ -175,8 +174,7 @@ func syntaxError(record string) string {
 	}
 	var raw json.RawMessage
 	err := json.Unmarshal([]byte(record), &raw)
-	var syn *json.SyntaxError
-	if errors.As(err, &syn) {
+	if syn, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Sprintf("%s (byte %d of the record)", syn.Error(), syn.Offset)
 	}
 	return "syntax error"

@@ -34,8 +34,6 @@ func decoder(t testing.TB, text string, columns bool) *mapping.Decoder {
 	return p.Decoder()
 }
 
-func n(v int64) *int64 { return &v }
-
 const full = `
 map:
   id: id
@@ -83,7 +81,7 @@ func TestDecode(t *testing.T) {
 		{"value not listed", `{"id":"1","at":"2020-01-02T03:04:05Z","lang":"Klingon","type":"comment"}`, func(p *feedlake.Post) { p.Lang, p.Kind = "und", "comment" }},
 		{"value that means nothing", `{"id":"1","at":"2020-01-02T03:04:05Z","reposts":"n/a"}`, func(*feedlake.Post) {}},
 		{"nested", `{"id":"1","at":"2020-01-02T03:04:05Z","user":{"id":5,"x":{},"name":"Ann","stats":{"followers":"1,234,567"}}}`, func(p *feedlake.Post) {
-			p.AuthorID, p.AuthorName, p.AuthorFollowers = "5", "Ann", n(1234567)
+			p.AuthorID, p.AuthorName, p.AuthorFollowers = "5", "Ann", new(int64(1234567))
 		}},
 		{"nested null", `{"id":"1","at":"2020-01-02T03:04:05Z","user":null}`, func(*feedlake.Post) {}},
 		{"match", `{"id":"1","at":"2020-01-02T03:04:05Z","url":"see https://x.org/status/77?a"}`, func(p *feedlake.Post) { p.URI = "77" }},
@@ -92,10 +90,10 @@ func TestDecode(t *testing.T) {
 			p.Hashtags, p.Mentions, p.URLs = []string{"a", "b&c"}, []string{"x", "y"}, []string{"u"}
 		}},
 		{"empty list is not absent", `{"id":"1","at":"2020-01-02T03:04:05Z","links":[]}`, func(p *feedlake.Post) { p.URLs = []string{} }},
-		{"counts", `{"id":"1","at":"2020-01-02T03:04:05Z","likes":12.0,"reposts":"-3"}`, func(p *feedlake.Post) { p.Likes, p.Reposts = n(12), n(-3) }},
-		{"count with exponent", `{"id":"1","at":"2020-01-02T03:04:05Z","likes":1.2e3}`, func(p *feedlake.Post) { p.Likes = n(1200) }},
+		{"counts", `{"id":"1","at":"2020-01-02T03:04:05Z","likes":12.0,"reposts":"-3"}`, func(p *feedlake.Post) { p.Likes, p.Reposts = new(int64(12)), new(int64(-3)) }},
+		{"count with exponent", `{"id":"1","at":"2020-01-02T03:04:05Z","likes":1.2e3}`, func(p *feedlake.Post) { p.Likes = new(int64(1200)) }},
 		{"count null and empty", `{"id":"1","at":"2020-01-02T03:04:05Z","likes":null,"reposts":""}`, func(*feedlake.Post) {}},
-		{"zero is a count", `{"id":"1","at":"2020-01-02T03:04:05Z","likes":0}`, func(p *feedlake.Post) { p.Likes = n(0) }},
+		{"zero is a count", `{"id":"1","at":"2020-01-02T03:04:05Z","likes":0}`, func(p *feedlake.Post) { p.Likes = new(int64(0)) }},
 		{"deleted", `{"id":"1","at":"2020-01-02T03:04:05Z","gone":"yes, gone"}`, func(p *feedlake.Post) { p.Deleted = true }},
 		{"deleted as number", `{"id":"1","at":"2020-01-02T03:04:05Z","gone":1}`, func(p *feedlake.Post) { p.Deleted = true }},
 		{"own source", `{"id":"1","at":"2020-01-02T03:04:05Z","net":"n"}`, func(p *feedlake.Post) { p.Source = "n" }},
@@ -169,7 +167,7 @@ func TestReject(t *testing.T) {
 func TestKeyOrder(t *testing.T) {
 	d := decoder(t, "map: {id: id, created_at: {path: at, time: unix}, text: t, likes: n}", false)
 	fields := []string{`"id":"i"`, `"at":1577934245`, `"t":"x"`, `"n":3`, `"u":0`}
-	want := feedlake.Post{Source: "src", ID: "i", Kind: "post", ObservedAt: now, CreatedAt: time.Unix(1577934245, 0).UTC(), Text: "x", Likes: n(3)}
+	want := feedlake.Post{Source: "src", ID: "i", Kind: "post", ObservedAt: now, CreatedAt: time.Unix(1577934245, 0).UTC(), Text: "x", Likes: new(int64(3))}
 	for _, order := range permutations(5) {
 		var parts []string
 		for _, i := range order {

@@ -8,6 +8,7 @@ package simulate
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/feedlake/feedlake"
@@ -73,10 +74,8 @@ func (c Config) validate() error {
 			return bad("a share from 0 to 0.5", "%s %v", name, v)
 		}
 	}
-	for _, n := range c.Networks {
-		if n == "" {
-			return bad("give each a name", "an empty network")
-		}
+	if slices.Contains(c.Networks, "") {
+		return bad("give each a name", "an empty network")
 	}
 	return nil
 }
@@ -105,7 +104,7 @@ func (c Config) Bursts() []Burst {
 	for day := 2; day < c.Days; day += 3 + r.IntN(3) {
 		out = append(out, Burst{
 			Tag: burstTags[len(out)%len(burstTags)], Start: c.Start.Add(time.Duration(day*24+7+r.IntN(14)) * time.Hour),
-			Hours: 3 + r.IntN(5), Factor: float64(25 + 5*r.IntN(8)),
+			Hours: 3 + r.IntN(5), Factor: float64(60 + 10*r.IntN(9)),
 		})
 	}
 	return out

@@ -23,7 +23,7 @@ func newMaker(c Config) *maker {
 }
 
 func (m *maker) rand(stream, i int64) *rand.Rand {
-	return rand.New(rand.NewPCG(m.cfg.Seed+uint64(stream)<<56, uint64(i)*0x9e3779b97f4a7c15+1))
+	return rand.New(rand.NewPCG(m.cfg.Seed+uint64(stream)<<56, uint64(i)*0x9e3779b97f4a7c15+1)) //nolint:gosec // a number to mix, not a size
 }
 
 // Versions of a post in a record.
@@ -211,12 +211,21 @@ func (m *maker) tags(b *strings.Builder, at time.Time, burst int, r *rand.Rand) 
 		b.WriteString(" #" + steadyTags[int(float64(len(steadyTags))*u*u)])
 	}
 	for _, d := range [...]struct {
-		tag      string
-		from, to int
-		day      time.Weekday
-		p        float64
-	}{{"goodmorning", 6, 10, -1, 0.05}, {"goodnight", 20, 24, -1, 0.04}, {"mondaymotivation", 7, 18, time.Monday, 0.04}, {"weekend", 15, 24, time.Friday, 0.05}} {
-		if h := at.Hour(); h >= d.from && h < d.to && (d.day < 0 || d.day == at.Weekday()) && r.Float64() < d.p {
+		tag          string
+		from, to     int
+		first, last  time.Weekday
+		often, other float64 // share of posts within those hours and days, and otherwise
+	}{
+		{"goodmorning", 6, 10, time.Sunday, time.Saturday, 0.04, 0.001},
+		{"goodnight", 20, 24, time.Sunday, time.Saturday, 0.03, 0.001},
+		{"mondaymotivation", 7, 18, time.Monday, time.Monday, 0.010, 0.002},
+		{"weekend", 0, 24, time.Friday, time.Saturday, 0.012, 0.004},
+	} {
+		p := d.other
+		if h, day := at.Hour(), at.Weekday(); h >= d.from && h < d.to && day >= d.first && day <= d.last {
+			p = d.often
+		}
+		if r.Float64() < p {
 			b.WriteString(" #" + d.tag)
 		}
 	}

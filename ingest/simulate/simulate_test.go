@@ -139,7 +139,7 @@ func TestBurstsStandOut(t *testing.T) {
 	posts, _ := drain(t, c)
 	hourly := map[string]int{}
 	for _, p := range posts {
-		for _, w := range strings.Fields(p.Text) {
+		for w := range strings.FieldsSeq(p.Text) {
 			if tag, ok := strings.CutPrefix(w, "#"); ok {
 				hourly[tag+p.CreatedAt.Format(" 2006-01-02 15")]++
 			}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,10 +180,10 @@ func newWorld(tb testing.TB) *world {
 
 // options is a dashboard of the world that looks for newer snapshots each time.
 func (w *world) options() dashboard.Options {
-	tick := w.now
+	var ticks atomic.Int64
 	return dashboard.Options{
 		Lake: w.lake, DB: w.db, Log: slog.New(slog.NewTextHandler(w.tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Now:    func() time.Time { tick = tick.Add(time.Minute); return tick },
+		Now:    func() time.Time { return w.now.Add(time.Duration(ticks.Add(1)) * time.Minute) },
 		Models: map[string]dashboard.ModelDoc{"marts.volume": {About: "posts per hour, source and language", SQL: "select hour, count(*) as posts\nfrom features.posts\ngroup by hour"}},
 	}
 }

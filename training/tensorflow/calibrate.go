@@ -61,14 +61,22 @@ func balancedLoss(docs []document, logits [][classes]float64, c calibration) flo
 // documents, so that a handful cannot bend the probabilities.
 const calibrationPrior = 30
 
-// fitCalibration minimises balancedLoss by gradient descent. The loss is convex
-// in scale and bias, so a few hundred steps reach its end.
+// fitCalibration minimises balancedLoss by gradient descent over logits of unit
+// size. The loss is convex in scale and bias, so a few hundred steps reach its
+// end.
 func fitCalibration(docs []document, logits [][classes]float64) calibration {
-	c := identity()
 	weight := balancedWeights(docs)
 	prior := calibrationPrior / float64(len(docs)+calibrationPrior)
-	for range 300 {
-		scale := prior * (c.scale - 1)
+	var squares float64
+	for _, l := range logits {
+		for _, v := range l {
+			squares += v * v
+		}
+	}
+	unit := math.Sqrt(squares/float64(classes*max(len(logits), 1))) + 1e-9
+	c := identity()
+	for range 400 {
+		scale := prior * (c.scale - 1) * unit
 		var bias [classes]float64
 		for k := range bias {
 			bias[k] = prior * c.bias[k]
@@ -79,12 +87,12 @@ func fitCalibration(docs []document, logits [][classes]float64) calibration {
 			for k, g := range p {
 				g *= weight[d.label]
 				bias[k] += g
-				scale += g * logits[i][k]
+				scale += g * logits[i][k] / unit
 			}
 		}
-		c.scale = max(0.05, c.scale-0.3*scale)
+		c.scale = max(0.05, c.scale-0.5*scale/unit)
 		for k := range bias {
-			c.bias[k] -= 0.5 * bias[k]
+			c.bias[k] -= bias[k]
 		}
 	}
 	return c

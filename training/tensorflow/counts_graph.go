@@ -111,3 +111,16 @@ func (b *builder) tail(d negativeBinomial, y tf.Output) tf.Output {
 	p := op.Minimum(b.sub("at_most_1"), op.Div(b.sub("given_some"), reach, some), one)
 	return op.Select(b.sub("p_value"), op.LessEqual(b.sub("y_small"), y, one), op.OnesLike(b.sub("ones"), y), p)
 }
+
+// poissonTail adds P(X >= y | X >= 1) as if the counts had no more spread than
+// chance alone gives them, 1 where y <= 1. P(X >= y) of a Poisson variable is
+// the regularised lower incomplete gamma function P(y, μ) (Johnson, Kemp and
+// Kotz 2005, 4.9).
+func (b *builder) poissonTail(d negativeBinomial, y tf.Output) tf.Output {
+	one := b.number(float64(1))
+	mean := op.Exp(b.sub("poisson_mean"), d.logMean)
+	reach := op.Igamma(b.sub("poisson_reach"), op.Maximum(b.sub("poisson_y"), y, one), mean)
+	some := op.Neg(b.sub("poisson_some"), op.Expm1(b.sub("poisson_expm1"), op.Neg(b.sub("poisson_log_p0"), mean)))
+	p := op.Minimum(b.sub("poisson_at_most_1"), op.Div(b.sub("poisson_given_some"), reach, some), one)
+	return op.Select(b.sub("poisson_p"), op.LessEqual(b.sub("poisson_small"), y, one), op.OnesLike(b.sub("poisson_ones"), y), p)
+}

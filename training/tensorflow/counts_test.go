@@ -1,6 +1,7 @@
 package tensorflow_test
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -170,8 +171,8 @@ func TestCountsAreTheSameEveryTime(t *testing.T) {
 	a, b := t.TempDir(), t.TempDir()
 	m, _ := trainCounts(t, hours, a)
 	trainCounts(t, hours, b)
-	if d := cmp.Diff(variables(t, a), variables(t, b)); d != "" {
-		t.Errorf("two trainings with one seed differ: %d bytes of diff", len(d))
+	if !bytes.Equal(variables(t, a), variables(t, b)) {
+		t.Error("two trainings with one seed gave other variables")
 	}
 	one, err := m.Expect(t.Context(), hours)
 	if err != nil {
@@ -181,7 +182,8 @@ func TestCountsAreTheSameEveryTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(one[:777], two); d != "" {
+	near := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b)) })
+	if d := cmp.Diff(one[:777], two, near); d != "" { // the matrix kernel rounds by the batch's length
 		t.Error(d)
 	}
 }

@@ -33,6 +33,7 @@ type countTrainer struct {
 	*session
 	x, y, rate, step tf.Output
 	loss, mean, p    tf.Output
+	chance           tf.Output // the p-value without extra spread
 	train            *tf.Operation
 	saver            saver
 }
@@ -46,7 +47,7 @@ func newCountTrainer(start *countStart) (*countTrainer, error) {
 	w := b.countWeights(start)
 	d := b.countNetwork(w, t.x)
 	t.loss = op.Neg(b.sub("loss"), op.Mean(b.sub("mean_likelihood"), b.logLikelihood(d, t.y), b.number([]int32{0})))
-	t.mean, t.p = op.Exp(b.sub("mean"), d.logMean), b.tail(d, t.y)
+	t.mean, t.p, t.chance = op.Exp(b.sub("mean"), d.logMean), b.tail(d, t.y), b.poissonTail(d, t.y)
 	var xs []tf.Output
 	for _, v := range w.trained() {
 		xs = append(xs, v.read)
@@ -214,8 +215,10 @@ func (t *countTrainer) feeds(x, y []float64) []feed {
 	return []feed{{to: t.x, value: x, shape: []int64{int64(len(y)), countFeatures}}, {to: t.y, value: y}}
 }
 
-// strange lists the rows whose counts the model holds for all but impossible,
-// ascending; never more than a fiftieth of them.
+// strange lists the rows whose counts chance alone hardly gives, ascending;
+// never more than a two-hundredth of them. The spread that the first pass found
+// is left aside on purpose: it was stretched by the very bursts that are looked
+// for.
 func (t *countTrainer) strange(x, y []float64) ([]int, error) {
 	type row struct {
 		i int
@@ -224,7 +227,7 @@ func (t *countTrainer) strange(x, y []float64) ([]int, error) {
 	var rows []row
 	for start := 0; start < len(y); start += expectBatch {
 		end := min(start+expectBatch, len(y))
-		got, err := t.run(t.feeds(x[start*countFeatures:end*countFeatures], y[start:end]), []tf.Output{t.p})
+		got, err := t.run(t.feeds(x[start*countFeatures:end*countFeatures], y[start:end]), []tf.Output{t.chance})
 		if err != nil {
 			return nil, err
 		}
@@ -244,7 +247,7 @@ func (t *countTrainer) strange(x, y []float64) ([]int, error) {
 		return 0
 	})
 	var out []int
-	for _, r := range rows[:min(len(rows), len(y)/50)] {
+	for _, r := range rows[:min(len(rows), len(y)/200)] {
 		out = append(out, r.i)
 	}
 	slices.Sort(out)

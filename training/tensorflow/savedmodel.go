@@ -185,7 +185,7 @@ func tensorInfos(ports []port) map[string]*for_core_protos_go_proto.TensorInfo {
 		}
 		out[p.name] = &for_core_protos_go_proto.TensorInfo{
 			Encoding:    &for_core_protos_go_proto.TensorInfo_Name{Name: tensorName(p.to)},
-			Dtype:       types_go_proto.DataType(p.to.DataType()),
+			Dtype:       types_go_proto.DataType(p.to.DataType()), //nolint:gosec // an enumeration of a few dozen
 			TensorShape: shape,
 		}
 	}
@@ -205,7 +205,7 @@ func load(dir string, extra any, names ...string) (*loaded, error) {
 	if _, err := os.Stat(filepath.Join(dir, graphFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("load model %s: no %s: %w", dir, graphFile, feedlake.ErrNotFound)
 	}
-	note, err := os.ReadFile(filepath.Join(dir, extraFile)) //nolint:gosec // a folder of the registry
+	note, err := os.ReadFile(filepath.Join(dir, extraFile))
 	if err != nil {
 		return nil, fmt.Errorf("load model %s: %w: %w", dir, feedlake.ErrConfig, err)
 	}

@@ -133,7 +133,7 @@ func (b *batch) add(t textIDs) { b.addDropped(t, 0, nil) }
 // addDropped adds a text without a random share of its features.
 func (b *batch) addDropped(t textIDs, drop float64, rng *rand.Rand) {
 	for group, ids := range [...][]int32{t.words, t.chars} {
-		segment := 2*b.n + int32(group) //nolint:gosec // 0 or 1
+		segment := 2*b.n + int32(group)
 		for _, id := range ids {
 			if drop > 0 && rng.Float64() < drop {
 				continue

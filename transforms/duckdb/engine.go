@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 
@@ -31,13 +32,23 @@ const DefaultMemory = "700MB"
 type Options struct {
 	Memory  string // DuckDB's limit, such as "2GB"; "": DefaultMemory
 	Threads int    // 0: one per core
-	TempDir string // where it spills beyond Memory; "": it does not, and big queries fail
+	// TempDir is where it spills beyond Memory, in a folder of its own that
+	// Close removes. "": it does not spill, and big queries fail.
+	TempDir string
 }
+
+// rowsPerThread is how many input rows make another thread worth its while. A
+// DuckDB thread without work polls: with two threads on one night's rows, a
+// third of the CPU time was waiting.
+const rowsPerThread = 500_000
 
 // Engine runs transforms on one DuckDB instance, one query at a time.
 type Engine struct {
-	mu sync.Mutex // the views of a query are the instance's
-	db *query.DB
+	mu      sync.Mutex // the views and settings of a query are the instance's
+	db      *query.DB
+	threads int    // at most
+	now     int    // set at present
+	spill   string // folder of its own; "": none
 }
 
 var _ transforms.Engine = (*Engine)(nil)
@@ -50,22 +61,39 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if o.Threads == 0 {
 		o.Threads = runtime.NumCPU()
 	}
+	e := &Engine{threads: o.Threads, now: o.Threads}
+	if o.TempDir != "" { // two instances in one folder would overwrite each other's files
+		if err := os.MkdirAll(o.TempDir, 0o755); err != nil {
+			return nil, fmt.Errorf("open engine: %w", err)
+		}
+		dir, err := os.MkdirTemp(o.TempDir, "spill-")
+		if err != nil {
+			return nil, fmt.Errorf("open engine: %w", err)
+		}
+		e.spill = dir
+	}
 	db, err := query.Open(context.WithoutCancel(ctx), query.Options{
-		Memory: o.Memory, Threads: o.Threads, TempDir: o.TempDir, Setup: []string{macros},
+		Memory: o.Memory, Threads: o.Threads, TempDir: e.spill, Setup: []string{macros},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open engine: %w", err)
+		return nil, errors.Join(fmt.Errorf("open engine: %w", err), os.RemoveAll(e.spill))
 	}
-	return &Engine{db: db}, nil
+	e.db = db
+	return e, nil
 }
 
-// Close stops DuckDB.
-func (e *Engine) Close() error { return e.db.Close() }
+// Close stops DuckDB and removes what it spilled.
+func (e *Engine) Close() error {
+	return errors.Join(e.db.Close(), os.RemoveAll(e.spill))
+}
 
 // Run computes q. See transforms.Engine for what it promises.
 func (e *Engine) Run(ctx context.Context, q transforms.Query) (out transforms.Output, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if err := e.setThreads(ctx, q); err != nil {
+		return out, err
+	}
 	for _, in := range q.Model.Inputs {
 		if err := e.db.View(ctx, in.Table, q.Columns[in.Table], q.Inputs[in.Table]); err != nil {
 			return out, fmt.Errorf("%s: read %s: %w", q.Model.File, in.Table, err)
@@ -83,6 +111,25 @@ func (e *Engine) Run(ctx context.Context, q transforms.Query) (out transforms.Ou
 		out.Rows += f.Rows
 	}
 	return out, nil
+}
+
+// setThreads fits the number of threads to the rows of a query.
+func (e *Engine) setThreads(ctx context.Context, q transforms.Query) error {
+	var rows int64
+	for _, files := range q.Inputs {
+		for _, f := range files {
+			rows += f.Rows
+		}
+	}
+	want := int(min(1+rows/rowsPerThread, int64(e.threads)))
+	if want == e.now {
+		return nil
+	}
+	if _, err := e.db.SQL().ExecContext(ctx, fmt.Sprintf("SET threads = %d", want)); err != nil {
+		return fmt.Errorf("%s: set threads: %w", q.Model.File, err)
+	}
+	e.now = want
+	return nil
 }
 
 // dropViews takes the inputs away, so that the next query sees only its own.

@@ -81,38 +81,42 @@ func (s *statement) columns(ctx context.Context) ([]lake.Column, error) {
 }
 
 // text spells the whole query: the model, the extra columns, and the partitions
-// asked for. A row with a NULL in a partition column passes, to be refused with
+// asked for. An extra column is an ENUM of one value, a byte a row until it is
+// written as the dictionary of a text column. A row with a NULL in a partition column passes, to be refused with
 // a message instead of being lost.
 func (s *statement) text() string {
 	var b strings.Builder
 	b.WriteString("SELECT q.*")
 	for _, c := range s.q.Extra {
-		b.WriteString(", " + query.Quote(c.Value) + " AS " + query.Ident(c.Name))
+		value := query.Quote(c.Value)
+		b.WriteString(", CAST(" + value + " AS ENUM(" + value + ")) AS " + query.Ident(c.Name))
 	}
 	for _, c := range s.keep {
 		b.WriteString(", CAST(NULL AS " + c.Type + ") AS " + query.Ident(c.Name))
 	}
 	b.WriteString(" FROM " + s.model())
 	if parts := s.q.Model.Partition; len(parts) > 0 && s.q.Partitions != nil {
-		b.WriteString(" WHERE " + wanted(parts, s.q.Partitions))
+		b.WriteString(" WHERE " + s.wanted(parts))
 	}
 	return b.String()
 }
 
 // wanted spells the condition that a row lies in one of the partitions.
-func wanted(columns []string, list []lake.Partition) string {
-	var nulls, match, names []string
+func (s *statement) wanted(columns []string) string {
+	nulls, match, names, types := make([]string, len(columns)), make([]string, len(columns)), make([]string, len(columns)), make([]string, len(columns))
 	for i, c := range columns {
-		nulls = append(nulls, "q."+query.Ident(c)+" IS NULL")
-		names = append(names, fmt.Sprintf("c%d", i))
-		match = append(match, fmt.Sprintf("CAST(q.%s AS VARCHAR) = w.c%d", query.Ident(c), i))
+		nulls[i] = "q." + query.Ident(c) + " IS NULL"
+		names[i] = fmt.Sprintf("c%d", i)
+		match[i] = fmt.Sprintf("q.%s = w.c%d", query.Ident(c), i)
+		at := slices.IndexFunc(s.cols, func(col lake.Column) bool { return col.Name == c })
+		types[i] = s.cols[at].Type
 	}
-	rows := make([]string, len(list))
-	for i, p := range list {
+	rows := make([]string, len(s.q.Partitions))
+	for i, p := range s.q.Partitions {
 		values := make([]string, len(columns))
 		for j, c := range columns {
 			v, _ := p.Value(c)
-			values[j] = query.Quote(v)
+			values[j] = "CAST(" + query.Quote(v) + " AS " + types[j] + ")"
 		}
 		rows[i] = "(" + strings.Join(values, ", ") + ")"
 	}

@@ -3,11 +3,13 @@ package enginetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) transforms.Engine) {
 		{"extra and kept columns", extraColumns},
 		{"never the same path twice", freshPaths},
 		{"inputs do not outlive a query", forgetsInputs},
+		{"queries at the same time", concurrent},
 		{"no value in a partition column", refusesNullPartition},
 		{"a type that tables lack", refusesType},
 		{"fault with file and line", tellsLine},
@@ -256,6 +259,29 @@ func forgetsInputs(t *testing.T, e transforms.Engine, r *rig) {
 	_, err := e.Run(t.Context(), r.query(m, map[string]input{"raw.other": {columns: columns("id", "VARCHAR")}}))
 	if !errors.Is(err, feedlake.ErrConfig) {
 		t.Errorf("reading the last query's input: got %v, want an error wrapping ErrConfig", err)
+	}
+}
+
+// concurrent runs queries of one table's name over different files side by side.
+func concurrent(t *testing.T, e transforms.Engine, r *rig) {
+	queries := make([]transforms.Query, 4)
+	for i := range queries {
+		in := map[string]input{"raw.t": {columns("id", "BIGINT"), []lake.File{r.file("", fmt.Sprintf("SELECT CAST(%d AS BIGINT) AS id", i))}}}
+		queries[i] = r.query(r.model(whole, "select id from raw.t"), in)
+	}
+	outs, errs := make([]transforms.Output, len(queries)), make([]error, len(queries))
+	var wg sync.WaitGroup
+	for i := range queries {
+		wg.Go(func() { outs[i], errs[i] = e.Run(t.Context(), queries[i]) })
+	}
+	wg.Wait()
+	for i, out := range outs {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		if diff := cmp.Diff([][]string{{fmt.Sprint(i)}}, r.rows(columns("id", "BIGINT"), out.Files, "id")); diff != "" {
+			t.Errorf("query %d (-want +got):\n%s", i, diff)
+		}
 	}
 }
 

@@ -50,6 +50,9 @@ func golden(t *testing.T, e transforms.Engine, m transforms.Model, dir string, u
 		inputs[in.Table] = r.csvInput(in.Table, filepath.Join(dir, "in."+in.Table+".csv"))
 	}
 	out := mustRun(t, e, r.query(m, inputs))
+	if diff := cmp.Diff(m.Order, columnNames(out.Columns)); diff != "" {
+		t.Errorf("columns of the head and of the result (-head +result):\n%s", diff)
+	}
 	order := make([]string, len(m.Key))
 	for i, k := range m.Key {
 		order[i] = query.Ident(k) + " NULLS FIRST"
@@ -68,6 +71,14 @@ func golden(t *testing.T, e transforms.Engine, m transforms.Model, dir string, u
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
+}
+
+func columnNames(cols []lake.Column) []string {
+	names := make([]string, len(cols))
+	for i, c := range cols {
+		names[i] = c.Name
+	}
+	return names
 }
 
 // csvInput turns a CSV file into Parquet of the right types; a missing file of

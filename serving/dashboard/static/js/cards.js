@@ -29,7 +29,8 @@ const draws = {
     h("ol", { class: "lines" }, d.rows.map((r) => h("li", { title: `#${r.hashtag}, ${r.source}` }, sourceChip(r.source), h("span", { class: "name" }, "#" + r.hashtag),
       num({ title: `Posts with #${r.hashtag}`, value: r.posts, text: count(r.posts), what: "posts", facts: facts(r), answer }),
       h("span", { class: "of" }, r.expected === null ? "" : ["of ", num({ title: `Expected posts with #${r.hashtag}`, value: r.expected, text: decimal(r.expected), what: "expected", facts: facts(r), answer }, { class: "num of" })])))),
-    sub(d.rows.some((r) => r.expected !== null) ? "posts of the strongest day, of those expected" : "by posts: no baseline yet")]],
+    sub(!d.rows.some((r) => r.expected !== null) ? "by posts: no baseline yet"
+      : d.rows.some((r) => r.trending) ? "posts of the strongest day, of those expected" : "none beyond chance; the most surprising: posts of the day, of those expected")]],
   throughput: ["Processing throughput", (d, answer) => [
     h("p", { class: "big" }, num({ title: "Processing throughput", value: d.posts_per_second, unit: "posts/s", text: decimal(d.posts_per_second), what: "posts_per_second", answer,
       facts: [["run", d.run_id], ["posts landed", count(d.posts)], ["seconds", decimal(d.seconds)]] }), h("span", { class: "unit" }, "posts/s")),

@@ -18,7 +18,7 @@ export const count = known((n) => (Math.abs(n) >= 1e7 ? short.format(n) : plain.
 export const brief = known((n) => (Math.abs(n) >= 1e5 ? short.format(n) : plain.format(n)));
 // decimal has about three digits that matter.
 export const decimal = known((x) => {
-  const digits = Math.abs(x) >= 100 ? 0 : Math.abs(x) >= 10 ? 1 : 2;
+  const digits = x === 0 || Math.abs(x) >= 100 ? 0 : Math.abs(x) >= 10 ? 1 : 2;
   return new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(x);
 });
 export const percent = known((x, digits = 1) =>

@@ -14,7 +14,7 @@ function drawHashtags(answer, body, tile) {
   const { rows } = answer.data;
   const judged = rows.some((r) => r.expected !== null);
   tile.sub.textContent = judged
-    ? "each hashtag's strongest day: posts observed against what the trend model expected (all languages)"
+    ? `each hashtag's strongest day: posts observed against what the trend model expected (all languages)${rows.some((r) => r.trending) ? "" : "; none beyond chance"}`
     : "no baseline yet, so by posts alone: feedlake run trains the trend model (all languages)";
   const most = Math.max(...rows.map((r) => Math.max(r.posts, r.expected ?? 0)));
   const cell = (key, label, format, what) => (r) =>

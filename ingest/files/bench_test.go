@@ -1,0 +1,162 @@
+package files_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/lake"
+	"github.com/feedlake/feedlake/lake/query"
+)
+
+// cpu is the processor time that this process has used.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// The columns that the tweets' mapping fills, as DuckDB reads them: typed, and
+// out of the raw line, which is then the payload.
+const (
+	duckTyped = `select 'tweets' as source, id, case post_type when 'R' then 'repost' when 'Q' then 'quote' else 'post' end as kind,
+		author as author_id, author as author_name, followers as author_followers, created_at, now() as observed_at, text,
+		case lang when 'English' then 'en' else 'und' end as lang, account_category as query, false as deleted
+		from read_json(%s, format='newline_delimited', columns={id:'VARCHAR',post_type:'VARCHAR',author:'VARCHAR',followers:'BIGINT',
+		created_at:'TIMESTAMPTZ',text:'VARCHAR',lang:'VARCHAR',account_category:'VARCHAR'})`
+	duckPayload = `select 'tweets' as source, p.id, case p.post_type when 'R' then 'repost' when 'Q' then 'quote' else 'post' end as kind,
+		p.author as author_id, p.author as author_name, p.followers as author_followers, p.created_at, now() as observed_at, p.text,
+		case p.lang when 'English' then 'en' else 'und' end as lang, p.account_category as query, false as deleted, json as payload
+		from (select json, json_transform(json, '{"id":"VARCHAR","post_type":"VARCHAR","author":"VARCHAR","followers":"BIGINT","created_at":"TIMESTAMPTZ","text":"VARCHAR","lang":"VARCHAR","account_category":"VARCHAR"}') as p
+		from read_ndjson_objects(%s))`
+)
+
+// BenchmarkLandTweets lands the real tweets and, in the same run, lets DuckDB
+// write the same columns to Parquet, with and without the payload that feedlake
+// keeps. It reports rows for each second of processor time, and the ratios.
+func BenchmarkLandTweets(b *testing.B) {
+	dir := b.TempDir()
+	text := unpackTweets(b, shared(b), dir)
+	for _, bench := range []struct{ name, glob string }{{"gz", filepath.Join(shared(b), "tweets_daily", "*.ndjson.gz")}, {"plain", text}} {
+		b.Run(bench.name, func(b *testing.B) {
+			var ours, typed, payload time.Duration
+			rows := 0
+			for b.Loop() {
+				n, took := landTweets(b, bench.glob)
+				rows, ours = rows+n, ours+took
+				typed += duck(b, duckTyped, bench.glob)
+				payload += duck(b, duckPayload, bench.glob)
+			}
+			rate := func(d time.Duration) float64 { return float64(rows) / d.Seconds() }
+			b.ReportMetric(rate(ours), "rows/cpu-s")
+			b.ReportMetric(rate(typed), "duckdb-rows/cpu-s")
+			b.ReportMetric(rate(payload), "duckdb-payload-rows/cpu-s")
+			b.ReportMetric(rate(ours)/rate(typed), "of-duckdb")
+			b.ReportMetric(rate(ours)/rate(payload), "of-duckdb-payload")
+		})
+	}
+}
+
+func unpackTweets(b *testing.B, from, to string) string {
+	b.Helper()
+	names, err := filepath.Glob(filepath.Join(from, "tweets_daily", "*.gz"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range names {
+		in, err := os.Open(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		text, err := io.ReadAll(z)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(to, strings.TrimSuffix(filepath.Base(name), ".gz")), text, 0o600); err != nil {
+			b.Fatal(err)
+		}
+		if err := in.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return filepath.Join(to, "*.ndjson")
+}
+
+func landTweets(b *testing.B, glob string) (rows int, took time.Duration) {
+	b.Helper()
+	l, err := lake.Open(b.Context(), lake.Config{Dir: b.TempDir(), Now: clock, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	at := cpu(b)
+	src := openSource(b, "", strings.Replace(tweets, "tweets_daily/*.ndjson.gz", glob, 1))
+	got, err := ingest.Run(b.Context(), ingest.Options{Name: "tweets", RunID: "r", Source: src, Lake: l, Now: clock, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	took = cpu(b) - at
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return int(got.Posts), took
+}
+
+func duck(b *testing.B, sql, glob string) time.Duration {
+	b.Helper()
+	db, err := query.Open(b.Context(), query.Options{Threads: 2})
+	if err != nil {
+		b.Fatal(err)
+	}
+	at := cpu(b)
+	sql = fmt.Sprintf("copy ("+sql+") to %s (format parquet, compression zstd, compression_level 1)", query.Quote(glob), query.Quote(filepath.Join(b.TempDir(), "x.parquet")))
+	if _, err := db.SQL().ExecContext(b.Context(), sql); err != nil {
+		b.Fatal(err)
+	}
+	took := cpu(b) - at
+	if err := db.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return took
+}
+
+// BenchmarkDecode reads the real tweets without landing them.
+func BenchmarkDecode(b *testing.B) {
+	for name, config := range map[string]string{"tweets": tweets, "reddit": reddit, "csv": fight} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			at, rows := cpu(b), 0
+			for b.Loop() {
+				src := openSource(b, shared(b), config)
+				for cur := feedlake.Cursor(""); ; {
+					p, err := src.Fetch(context.Background(), cur)
+					if err != nil {
+						b.Fatal(err)
+					}
+					rows += len(p.Posts)
+					if cur = p.Next; p.Done {
+						break
+					}
+				}
+			}
+			b.ReportMetric(float64(rows)/(cpu(b)-at).Seconds(), "rows/cpu-s")
+		})
+	}
+}
