@@ -21,6 +21,7 @@ import (
 	"github.com/apache/iceberg-go/catalog"
 	icesql "github.com/apache/iceberg-go/catalog/sql"
 	"github.com/apache/iceberg-go/table"
+	"github.com/parquet-go/parquet-go/compress/zstd"
 	_ "modernc.org/sqlite" // the embedded catalog's driver
 
 	"github.com/feedlake/feedlake"
@@ -50,6 +51,9 @@ type Lake struct {
 	db   *sql.DB
 	cat  *icesql.Catalog
 	base string // warehouse folder
+	// codec is shared by all writers: it keeps its encoders, which are costly to
+	// make for small files.
+	codec *zstd.Codec
 }
 
 const catalogName = "feedlake"
@@ -63,7 +67,7 @@ func Open(ctx context.Context, c Config) (*Lake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lake %s: %w", c.Dir, err)
 	}
-	l := &Lake{dir: dir, now: c.Now, log: c.Log, ic: c.Intercept, base: filepath.Join(dir, "warehouse")}
+	l := &Lake{dir: dir, now: c.Now, log: c.Log, ic: c.Intercept, base: filepath.Join(dir, "warehouse"), codec: &zstd.Codec{Level: zstd.SpeedFastest}}
 	if l.ic == nil {
 		l.ic = func(_, _ string, do func() error) error { return do() }
 	}

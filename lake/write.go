@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"github.com/feedlake/feedlake"
 )
@@ -62,7 +61,7 @@ func NewRowWriter[T any](l *Lake, name string, p Partition) (*RowWriter[T], erro
 	}
 	w.buf = bufio.NewWriterSize(w.file, 256<<10)
 	w.w = parquet.NewGenericWriter[T](w.buf,
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
+		parquet.Compression(l.codec),
 		parquet.MaxRowsPerRowGroup(RowsPerGroup))
 	return w, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -33,10 +32,7 @@ func TestFullDisk(t *testing.T) {
 			}
 		})
 		out, err := program(t, dir, "run").CombinedOutput()
-		code := 0
-		if e, ok := err.(*exec.ExitError); ok { //nolint:errorlint // Output returns it as it is
-			code = e.ExitCode()
-		}
+		code := codeOf(t, err)
 		if code != exitFailed || !strings.Contains(string(out), "hint: the disk is full") {
 			t.Errorf("disk of %s: exit code %d, want %d with the reason and a hint:\n%s", size, code, exitFailed, tail(out))
 		}

@@ -126,11 +126,11 @@ func TestKilledRunsGiveTheSameTables(t *testing.T) {
 		t.Fatalf("%d answers, want %d", len(want), len(killTables))
 	}
 	r := rand.New(rand.NewPCG(1, 1))
-	const rounds = 4
+	const rounds = 3
 	kills := 0
 	for round := range rounds {
 		dir := killDir(t)
-		for range 3 {
+		for range 2 {
 			cmd := program(t, dir, "run")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
