@@ -139,7 +139,7 @@ func (b *build) take(ctx context.Context, c chunk, out Output) error {
 	}
 	for _, p := range computed {
 		switch {
-		case false:
+		case bad[p]:
 			b.held = append(b.held, p)
 		case had[p] || made[p]:
 			b.replaced = append(b.replaced, p)
@@ -252,12 +252,13 @@ func (b *build) commit(ctx context.Context, set map[string]string) (lake.Snapsho
 
 // commitID names the change: model, inputs, run, and what it replaces.
 func (b *build) commitID() string {
-	h := sha256.New()
-	fmt.Fprintln(h, b.m.ID(), provenance(b.inputs), b.RunID)
+	var text strings.Builder
+	fmt.Fprintln(&text, b.m.ID(), provenance(b.inputs), b.RunID)
 	for _, p := range slices.Sorted(slices.Values(b.replaced)) {
-		fmt.Fprintln(h, p)
+		fmt.Fprintln(&text, p)
 	}
-	return "transform-" + strings.ReplaceAll(b.m.Name, ".", "-") + "-" + hex.EncodeToString(h.Sum(nil))[:24]
+	sum := sha256.Sum256([]byte(text.String()))
+	return "transform-" + strings.ReplaceAll(b.m.Name, ".", "-") + "-" + hex.EncodeToString(sum[:])[:24]
 }
 
 // published lists the table's files after the build.

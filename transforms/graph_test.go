@@ -78,8 +78,7 @@ func TestLoadRefuses(t *testing.T) {
 				t.Fatalf("got %v, %v; want an error wrapping ErrConfig and no graph", g, err)
 			}
 			text := err.Error()
-			var hint *feedlake.HintError
-			if errors.As(err, &hint) {
+			if hint, ok := errors.AsType[*feedlake.HintError](err); ok {
 				text += " " + hint.Hint
 			}
 			for _, w := range c.want {

@@ -245,8 +245,8 @@ func (h *head) checkSQL() error {
 	if first := strings.ToLower(words[0]); first != "select" && first != "with" {
 		return h.fail("a model is one SELECT, with its WITH before it", "SQL begins with %q", words[0])
 	}
-	if i := strings.IndexByte(bare, ';'); i >= 0 {
-		h.line += strings.Count(bare[:i], "\n")
+	if before, _, ok := strings.Cut(bare, ";"); ok {
+		h.line += strings.Count(before, "\n")
 		return h.fail("a model is one SELECT without a semicolon", "semicolon in the SQL")
 	}
 	return nil
@@ -272,7 +272,7 @@ func blank(sql string) string {
 // skip returns the length of the comment, literal or quoted name at the start
 // of s; 0 when there is none. One that does not end reaches to the end of s.
 func skip(s string) int {
-	close := ""
+	var end string
 	switch {
 	case strings.HasPrefix(s, "--"):
 		if i := strings.IndexByte(s, '\n'); i >= 0 {
@@ -280,19 +280,19 @@ func skip(s string) int {
 		}
 		return len(s)
 	case strings.HasPrefix(s, "/*"):
-		close = "*/"
+		end = "*/"
 	case strings.HasPrefix(s, "'"):
-		close = "'"
+		end = "'"
 	case strings.HasPrefix(s, `"`):
-		close = `"`
+		end = `"`
 	case strings.HasPrefix(s, "`"):
-		close = "`"
+		end = "`"
 	default:
 		return 0
 	}
-	open := len(close)
-	if i := strings.Index(s[open:], close); i >= 0 {
-		return open + i + len(close)
+	open := len(end)
+	if i := strings.Index(s[open:], end); i >= 0 {
+		return open + i + len(end)
 	}
 	return len(s)
 }

@@ -46,15 +46,16 @@ func (m *Model) spec(cols []lake.Column) lake.Spec {
 // hash digests what the rows depend on. Comments and the rest of the head do
 // not count: a better sentence must not rebuild a table.
 func (m *Model) hash() string {
-	h := sha256.New()
+	var text strings.Builder
 	for _, in := range m.Inputs {
-		fmt.Fprintf(h, "input %s %d\n", in.Table, in.Back)
+		fmt.Fprintf(&text, "input %s %d\n", in.Table, in.Back)
 	}
-	fmt.Fprintf(h, "partition %s\nkey %s\n", strings.Join(m.Partition, ","), strings.Join(m.Key, ","))
+	fmt.Fprintf(&text, "partition %s\nkey %s\n", strings.Join(m.Partition, ","), strings.Join(m.Key, ","))
 	for line := range strings.SplitSeq(m.SQL, "\n") {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "--") {
-			fmt.Fprintln(h, line)
+			fmt.Fprintln(&text, line)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil))[:12]
+	sum := sha256.Sum256([]byte(text.String()))
+	return hex.EncodeToString(sum[:])[:12]
 }

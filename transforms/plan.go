@@ -172,10 +172,10 @@ func anyChanged(inputs []source) bool {
 // closed is false when no input tells them.
 func candidatePartitions(m *Model, inputs []source, output []lake.File) (list []lake.Partition, closed bool) {
 	set := map[lake.Partition]bool{}
-	any := false
+	some := false
 	for i := range inputs {
 		g := newMapping(m, &inputs[i])
-		any = any || len(inputs[i].files) > 0
+		some = some || len(inputs[i].files) > 0
 		if len(g.shared) != len(m.Partition) {
 			continue
 		}
@@ -191,7 +191,7 @@ func candidatePartitions(m *Model, inputs []source, output []lake.File) (list []
 		list = append(list, p)
 	}
 	slices.SortFunc(list, byDay)
-	return list, closed || !any
+	return list, closed || !some
 }
 
 func byDay(a, b lake.Partition) int {

@@ -110,10 +110,6 @@ func TestPlan(t *testing.T) {
 
 func TestChunks(t *testing.T) {
 	m := &Model{Partition: []string{"source", "day"}}
-	var long []int
-	for d := range 20 {
-		long = append(long, d+1)
-	}
 	type want struct {
 		partitions []lake.Partition
 		read       map[string]int // files per input

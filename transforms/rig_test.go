@@ -72,21 +72,30 @@ func openEngine(t testing.TB) transforms.Engine {
 
 func newRigWith(t testing.TB, e transforms.Engine, ic lake.Interceptor) *rig {
 	t.Helper()
+	r := openRig(t, t.TempDir(), e, ic)
+	t.Cleanup(r.close)
+	return r
+}
+
+// openRig opens the lake in dir; the caller closes it.
+func openRig(t testing.TB, dir string, e transforms.Engine, ic lake.Interceptor) *rig {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	l, err := lake.Open(t.Context(), lake.Config{Dir: t.TempDir(), Now: clock, Log: log, Intercept: ic})
+	l, err := lake.Open(t.Context(), lake.Config{Dir: dir, Now: clock, Log: log, Intercept: ic})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	g, err := transforms.Load(sql.Models)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &rig{t: t, lake: l, engine: &recorder{Engine: e}, graph: g}
+}
+
+func (r *rig) close() {
+	if err := r.lake.Close(); err != nil {
+		r.t.Error(err)
+	}
 }
 
 // models replaces the graph; each text is a model file.
@@ -313,4 +322,13 @@ func interrupted(r *rig, n int) error {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// meanwhile calls f once, when the next query begins.
+func (r *rig) meanwhile(f func()) {
+	r.engine.before = func(context.Context, transforms.Query) error {
+		r.engine.before = nil
+		f()
+		return nil
+	}
 }

@@ -98,7 +98,7 @@ func (r *runner) model(ctx context.Context, m *Model, at Progress) ModelReport {
 	rep := ModelReport{Model: m.Name}
 	err := r.turn(ctx, m, &rep, at)
 	if errors.Is(err, errLostRace) {
-		r.Log.Info("another run was faster, computing again", "model", m.Name, "err", err)
+		r.Log.InfoContext(ctx, "another run was faster, computing again", "model", m.Name, "err", err)
 		rep = ModelReport{Model: m.Name}
 		err = r.turn(ctx, m, &rep, at)
 	}
@@ -106,7 +106,7 @@ func (r *runner) model(ctx context.Context, m *Model, at Progress) ModelReport {
 		rep.State, rep.Err, rep.Error = Failed, err, err.Error()
 	}
 	rep.Took = r.Now().Sub(start)
-	r.log(&rep)
+	r.log(ctx, &rep)
 	at.State, at.Partitions, at.Rows = rep.State, len(rep.Partitions), rep.Rows
 	r.Progress(at)
 	return rep
@@ -114,20 +114,20 @@ func (r *runner) model(ctx context.Context, m *Model, at Progress) ModelReport {
 
 // log writes the one line of a model. A failure is in the returned error and
 // is not logged too.
-func (r *runner) log(rep *ModelReport) {
+func (r *runner) log(ctx context.Context, rep *ModelReport) {
 	args := []any{"model", rep.Model, "state", rep.State, "rows", rep.Rows, "partitions", len(rep.Partitions), "snapshot", rep.Snapshot, "took", rep.Took}
 	switch rep.State {
 	case Built:
-		r.Log.Info("built table", append(args, "reason", rep.Reason)...)
+		r.Log.InfoContext(ctx, "built table", append(args, "reason", rep.Reason)...)
 	case Held:
-		r.Log.Warn("held back partitions", append(args, "failures", len(rep.Failures), "first", rep.Failures[0].String())...)
+		r.Log.WarnContext(ctx, "held back partitions", append(args, "failures", len(rep.Failures), "first", rep.Failures[0].String())...)
 	case Waiting:
-		r.Log.Info("waiting for an input", append(args, "reason", rep.Reason)...)
+		r.Log.InfoContext(ctx, "waiting for an input", append(args, "reason", rep.Reason)...)
 	case UpToDate, Failed:
-		r.Log.Debug("nothing to publish", args...)
+		r.Log.DebugContext(ctx, "nothing to publish", args...)
 	}
 	for _, w := range rep.Warnings {
-		r.Log.Warn("table is not fresh", "model", rep.Model, "warning", w)
+		r.Log.WarnContext(ctx, "table is not fresh", "model", rep.Model, "warning", w)
 	}
 }
 

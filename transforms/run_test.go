@@ -362,27 +362,48 @@ func TestBigRebuildInOneSnapshot(t *testing.T) {
 
 // TestLostRace lets a second run finish while the first computes.
 func TestLostRace(t *testing.T) {
+	for _, built := range []bool{false, true} {
+		t.Run(fmt.Sprintf("built before %v", built), func(t *testing.T) {
+			r := newRig(t)
+			r.models(fmt.Sprintf(longPosts, "not_null(id)", "text"))
+			r.land(post("a1", "01-01", "one"))
+			if built {
+				r.mustTransform()
+			}
+			r.land(post("a2", "01-01", "two"))
+			r.meanwhile(func() {
+				r.land(post("a3", "01-01", "three"))
+				rival := &rig{t: r.t, lake: r.lake, engine: &recorder{Engine: r.engine.Engine}, graph: r.graph, opts: transforms.Options{RunID: "rival"}}
+				rival.mustTransform()
+			})
+			rep := r.mustTransform()
+			if m := of(t, rep, "features.long"); m.State != transforms.UpToDate {
+				t.Errorf("after the race: %+v, want up to date by the rival's run", m)
+			}
+			if got := r.rows("SELECT id FROM features.long ORDER BY id"); len(got) != 3 {
+				t.Errorf("rows %v, want each post once", got)
+			}
+		})
+	}
+}
+
+// TestOutputChangedByAnother lets another writer, such as a takedown, replace a
+// partition of the output while it is computed.
+func TestOutputChangedByAnother(t *testing.T) {
 	r := newRig(t)
 	r.models(fmt.Sprintf(longPosts, "not_null(id)", "text"))
 	r.land(post("a1", "01-01", "one"))
 	r.mustTransform()
 	r.land(post("a2", "01-01", "two"))
-	raced := false
-	r.engine.before = func(ctx context.Context, _ transforms.Query) error {
-		if raced {
-			return nil
+	r.meanwhile(func() {
+		if _, err := r.lake.Commit(t.Context(), lake.Commit{Table: "features.long", Replace: []lake.Partition{part("01-01")}}); err != nil {
+			t.Fatal(err)
 		}
-		raced = true
-		r.land(post("a3", "01-01", "three"))
-		rival := &rig{t: r.t, lake: r.lake, engine: &recorder{Engine: r.engine.Engine}, graph: r.graph, opts: transforms.Options{RunID: "rival"}}
-		_, err := rival.transform()
-		return err
+	})
+	if m := of(t, r.mustTransform(), "features.long"); m.State != transforms.Built || len(r.engine.queries) != 2 {
+		t.Errorf("%d queries, %+v; want it computed again on what the other left", len(r.engine.queries), m)
 	}
-	rep := r.mustTransform()
-	if m := of(t, rep, "features.long"); m.State != transforms.UpToDate {
-		t.Errorf("after the race: %+v, want up to date by the rival's run", m)
-	}
-	if got := r.rows("SELECT id FROM features.long ORDER BY id"); len(got) != 3 {
+	if got := r.rows("SELECT id FROM features.long ORDER BY id"); len(got) != 2 {
 		t.Errorf("rows %v, want each post once", got)
 	}
 }

@@ -116,27 +116,36 @@ func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Outpu
 	if err != nil || sound {
 		return failures, err
 	}
-	columns := idents(m.Partition)
-	for i, c := range columns {
-		columns[i] = "CAST(" + c + " AS VARCHAR)"
-	}
-	measures := make([]string, len(checks))
-	for i := range checks {
-		measures[i] = fmt.Sprintf("n%d", i)
-	}
-	text := "SELECT " + strings.Join(append(columns, measures...), ", ") + " FROM (SELECT " +
-		strings.Join(slices.Concat(idents(m.Partition), measured(nil, checks)), ", ") + " FROM (" + query.Select(out.Columns, out.Files) + ") GROUP BY ALL)"
-	if len(m.Partition) == 0 {
-		text = strings.TrimSuffix(text, " GROUP BY ALL)") + ")"
-	}
-	rows, err := db.QueryContext(ctx, text)
+	found, err := byPartition(ctx, db, m, checks, out)
 	if err != nil {
 		return nil, err
 	}
+	return v.sample(ctx, m, checks, out, append(failures, found...))
+}
+
+// byPartition counts the rows at fault of each partition and check.
+func byPartition(ctx context.Context, db *sql.DB, m *Model, checks []Check, out Output) (failures []CheckFailure, err error) {
+	columns := make([]string, 0, len(m.Partition)+len(checks))
+	for _, c := range idents(m.Partition) {
+		columns = append(columns, "CAST("+c+" AS VARCHAR)")
+	}
+	for i := range checks {
+		columns = append(columns, fmt.Sprintf("n%d", i))
+	}
+	group := ""
+	if len(m.Partition) > 0 {
+		group = " GROUP BY ALL"
+	}
+	rows, err := db.QueryContext(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM (SELECT "+
+		strings.Join(slices.Concat(idents(m.Partition), measured(nil, checks)), ", ")+" FROM ("+query.Select(out.Columns, out.Files)+")"+group+")")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		parts, counts, err := scanCounts(rows, len(m.Partition), len(checks))
 		if err != nil {
-			return nil, errors.Join(err, rows.Close())
+			return nil, err
 		}
 		for i, c := range checks {
 			if counts[i] > 0 {
@@ -144,10 +153,7 @@ func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Outpu
 			}
 		}
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, err
-	}
-	return v.sample(ctx, m, checks, out, failures)
+	return failures, rows.Err()
 }
 
 // sound asks once for all partitions: nearly always the answer is yes, and it
@@ -251,12 +257,12 @@ func (v *verifier) repeated(ctx context.Context, c *Check, from string) (int64, 
 }
 
 // keys reads up to sampleRows rows of text columns as "column=value".
-func (v *verifier) keys(ctx context.Context, names []string, text string) ([]string, error) {
+func (v *verifier) keys(ctx context.Context, names []string, text string) (out []string, err error) {
 	rows, err := v.db.SQL().QueryContext(ctx, text+fmt.Sprintf(" ORDER BY ALL LIMIT %d", sampleRows))
 	if err != nil {
 		return nil, err
 	}
-	var out []string
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		values := make([]sql.NullString, len(names))
 		to := make([]any, len(names))
@@ -264,7 +270,7 @@ func (v *verifier) keys(ctx context.Context, names []string, text string) ([]str
 			to[i] = &values[i]
 		}
 		if err := rows.Scan(to...); err != nil {
-			return nil, errors.Join(err, rows.Close())
+			return nil, err
 		}
 		parts := make([]string, len(names))
 		for i, n := range names {
@@ -275,7 +281,7 @@ func (v *verifier) keys(ctx context.Context, names []string, text string) ([]str
 		}
 		out = append(out, strings.Join(parts, " "))
 	}
-	return out, errors.Join(rows.Err(), rows.Close())
+	return out, rows.Err()
 }
 
 // fresh says which fresh checks the newest files do not pass.

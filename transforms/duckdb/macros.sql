@@ -1,6 +1,6 @@
 -- Spark's functions for DuckDB: what the models of sql/ may call beyond the names
 -- that both engines share. Each answers as Spark does for the arguments that the
--- rules of docs/sql.md allow.
+-- rules of sql/dialect_test.go allow.
 create or replace macro explode(x) as unnest(x);
 create or replace macro size(x) as len(x);
 create or replace macro regexp_like(s, p) as regexp_matches(s, p);

@@ -42,19 +42,8 @@ func (s *statement) model() string { return "(\n" + s.q.Model.SQL + "\n) AS q" }
 
 // columns asks for the result's columns without running it.
 func (s *statement) columns(ctx context.Context) ([]lake.Column, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "+s.model()+")")
-	if err != nil {
-		return nil, s.fault(ctx, err)
-	}
-	for rows.Next() {
-		var name, typ string
-		if err := rows.Scan(&name, &typ); err != nil {
-			return nil, errors.Join(s.fault(ctx, err), rows.Close())
-		}
-		s.cols = append(s.cols, column(name, typ))
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, s.fault(ctx, err)
+	if err := s.describe(ctx); err != nil {
+		return nil, err
 	}
 	for _, c := range s.cols {
 		if !slices.Contains(tableTypes(), c.Type) {
@@ -78,6 +67,25 @@ func (s *statement) columns(ctx context.Context) ([]lake.Column, error) {
 		}
 	}
 	return s.cols, nil
+}
+
+func (s *statement) describe(ctx context.Context) (err error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "+s.model()+")")
+	if err != nil {
+		return s.fault(ctx, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var name, typ string
+		if err := rows.Scan(&name, &typ); err != nil {
+			return s.fault(ctx, err)
+		}
+		s.cols = append(s.cols, column(name, typ))
+	}
+	if err := rows.Err(); err != nil {
+		return s.fault(ctx, err)
+	}
+	return nil
 }
 
 // text spells the whole query: the model, the extra columns, and the partitions
@@ -177,7 +185,7 @@ func (s *statement) settle(w lake.File) (lake.File, error) {
 
 // copyTo runs the query. One partition, or none, is one file; more are parted
 // by DuckDB as it writes.
-func (s *statement) copyTo(ctx context.Context, dir string) ([]lake.File, error) {
+func (s *statement) copyTo(ctx context.Context, dir string) (files []lake.File, err error) {
 	parts := s.q.Model.Partition
 	single := len(parts) == 0 || len(s.q.Partitions) == 1
 	text, target, options := s.text(), dir, copyOptions
@@ -193,15 +201,15 @@ func (s *statement) copyTo(ctx context.Context, dir string) ([]lake.File, error)
 	if err != nil {
 		return nil, s.fault(ctx, err)
 	}
-	var files []lake.File
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		f, err := s.scanFile(ctx, rows)
 		if err != nil {
-			return nil, errors.Join(err, rows.Close())
+			return nil, err
 		}
 		files = append(files, f)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := rows.Err(); err != nil {
 		return nil, s.fault(ctx, err)
 	}
 	return files, nil
@@ -277,13 +285,14 @@ func (s *statement) fault(ctx context.Context, err error) error {
 		}
 	}
 	msg = strings.ReplaceAll(strings.TrimSpace(msg), "\n", " ")
+	if strings.Contains(msg, "No space left") {
+		return feedlake.Hint(fmt.Errorf("%s: %w", at, err), "the disk is full: free space, then run again; nothing is lost")
+	}
 	switch de.Type {
 	case duck.ErrorTypeParser, duck.ErrorTypeSyntax, duck.ErrorTypeBinder, duck.ErrorTypeCatalog:
 		return fmt.Errorf("%s: %s: %w", at, msg, feedlake.ErrConfig)
 	case duck.ErrorTypeOutOfMemory:
 		return feedlake.Hint(fmt.Errorf("%s: %w", at, err), "give the engine more memory or a folder to spill to")
-	case duck.ErrorTypeIO:
-		return feedlake.Hint(fmt.Errorf("%s: %w", at, err), "is the disk full? free space, then run again: nothing is lost")
 	default:
 		return fmt.Errorf("%s: %w", at, err)
 	}

@@ -102,13 +102,13 @@ func keepsTypes(t *testing.T, e transforms.Engine, r *rig) {
 
 func keepsNulls(t *testing.T, e transforms.Engine, r *rig) {
 	cols, row := everyType()
-	nulls := "SELECT CAST(1 AS BIGINT) AS id"
+	nulls := []string{"CAST(1 AS BIGINT) AS id"}
 	for _, c := range cols[1:] {
-		nulls += ", CAST(NULL AS " + c.Type + ") AS " + c.Name
+		nulls = append(nulls, "CAST(NULL AS "+c.Type+") AS "+c.Name)
 	}
 	in := map[string]input{"raw.t": {cols, []lake.File{
 		r.file("", row),
-		r.file("", nulls),
+		r.file("", "SELECT "+strings.Join(nulls, ", ")),
 		r.file("", "SELECT * REPLACE (CAST(2 AS BIGINT) AS id, CAST([] AS VARCHAR[]) AS l, '' AS s) FROM ("+row+")"),
 	}}}
 	out := mustRun(t, e, r.query(r.model(whole, "select * from raw.t where id < 10"), in))
@@ -237,7 +237,7 @@ func freshPaths(t *testing.T, e transforms.Engine, r *rig) {
 func (r *rig) onlyFiles(t *testing.T, want []string) {
 	t.Helper()
 	var got []string
-	err := filepath.WalkDir(r.dir, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(r.dir, func(path string, _ os.DirEntry, err error) error {
 		if err == nil && path != r.dir && path != filepath.Join(r.dir, "spill") {
 			got = append(got, path)
 		}
@@ -305,7 +305,7 @@ func fails(t *testing.T, e transforms.Engine, r *rig, q transforms.Query, kind e
 func refusesNullPartition(t *testing.T, e transforms.Engine, r *rig) {
 	m := r.model(byDay, "select id, day, case when id <> 'c' then source end as source from raw.t")
 	q := r.query(m, letters(r))
-	fails(t, e, r, q, feedlake.ErrRejected)
+	_ = fails(t, e, r, q, feedlake.ErrRejected)
 	q = r.query(m, letters(r))
 	q.Partitions = []lake.Partition{lake.MakePartition("source", "ÿ=&%", "day", "2026-01-02")}
 	_, err := e.Run(t.Context(), q)

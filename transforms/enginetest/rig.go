@@ -39,7 +39,7 @@ func newRig(t testing.TB) *rig {
 }
 
 // path returns a fresh path.
-func (r *rig) path(p lake.Partition) (string, error) {
+func (r *rig) path(lake.Partition) (string, error) {
 	return filepath.Join(r.dir, fmt.Sprintf("%04d.parquet", r.seq.Add(1))), nil
 }
 
@@ -106,6 +106,7 @@ func (r *rig) rows(cols []lake.Column, files []lake.File, orderBy string) [][]st
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	defer func() { _ = rows.Close() }()
 	var out [][]string
 	for rows.Next() {
 		values := make([]sql.NullString, len(cols))
