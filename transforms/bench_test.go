@@ -113,8 +113,8 @@ func peak() func() float64 {
 	}
 }
 
-// raw runs the models' SQL as DuckDB alone would: one COPY to one file each, no
-// partitions, checks, provenance or commit.
+// raw runs the models' SQL as DuckDB alone would, over the same tables: one COPY
+// to one file each, no partitions, checks, provenance or commit.
 func raw(r *rig, dir string) {
 	db, err := query.Open(r.t.Context(), query.Options{Memory: duckdb.DefaultMemory, TempDir: filepath.Join(dir, "spill"), Setup: []string{duckdb.Macros()}})
 	if err != nil {
@@ -125,22 +125,15 @@ func raw(r *rig, dir string) {
 		r.t.Fatal(err)
 	}
 	for _, m := range r.graph.Models() {
-		path := filepath.Join(dir, m.Name+".parquet")
-		schema, name, _ := strings.Cut(m.Name, ".")
-		for _, text := range []string{
-			"COPY (" + m.SQL + "\n) TO " + query.Quote(path) + " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)",
-			"CREATE SCHEMA IF NOT EXISTS " + schema,
-			"CREATE OR REPLACE VIEW " + schema + "." + name + " AS FROM read_parquet(" + query.Quote(path) + ")",
-		} {
-			if _, err := db.SQL().ExecContext(r.t.Context(), text); err != nil {
-				r.t.Fatalf("%s: %v", m.Name, err)
-			}
+		text := "COPY (" + m.SQL + "\n) TO " + query.Quote(filepath.Join(dir, m.Name+".parquet")) + " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+		if _, err := db.SQL().ExecContext(r.t.Context(), text); err != nil {
+			r.t.Fatalf("%s: %v", m.Name, err)
 		}
 	}
 }
 
 // BenchmarkFirstBuild builds every model over the real tweets, and the same SQL
-// by DuckDB alone in the same run: x_raw is the ratio of their CPU times.
+// by DuckDB alone over the same tables: x_raw is the ratio of their CPU times.
 func BenchmarkFirstBuild(b *testing.B) {
 	for _, copies := range []int{1, 13, 26} {
 		b.Run(fmt.Sprintf("posts=%dk", copies*96474/1000), func(b *testing.B) {
@@ -150,16 +143,16 @@ func BenchmarkFirstBuild(b *testing.B) {
 				b.StopTimer()
 				r := newRig(b)
 				landTweets(r, copies)
-				start := cpu(b)
-				raw(r, b.TempDir())
-				theirs += cpu(b) - start
 				high := peak()
-				start = cpu(b)
+				start := cpu(b)
 				b.StartTimer()
 				r.mustTransform()
 				b.StopTimer()
 				ours += cpu(b) - start
 				mb = max(mb, high())
+				start = cpu(b)
+				raw(r, b.TempDir())
+				theirs += cpu(b) - start
 				b.StartTimer()
 			}
 			b.ReportMetric(ours.Seconds()/float64(b.N), "cpu-s/op")
