@@ -18,6 +18,10 @@ const (
 	summaryCommitID = "feedlake.commit-id"
 	// SummaryRunID names the run that made the snapshot.
 	SummaryRunID = "feedlake.run-id"
+	// SummaryModel names the model that made the rows, as name@version.
+	SummaryModel = "feedlake.model"
+	// SummaryInputs names what it was made from: table@snapshot, table@snapshot.
+	SummaryInputs = "feedlake.inputs"
 )
 
 // Snapshot is a table as of one commit.

@@ -198,13 +198,6 @@ func (o PublishOptions) tryTable(ctx context.Context, table string) (TableResult
 	return res, nil
 }
 
-// Keys of a snapshot's summary under which transforms name the SQL model and
-// the snapshots that it read.
-const (
-	summaryModel  = "feedlake.model"
-	summaryInputs = "feedlake.inputs"
-)
-
 // plan makes the batch, without its rows, that moves a target from what it
 // holds to cur, and lists the files that hold its rows.
 func (o PublishOptions) plan(ctx context.Context, table string, held Published, cur lake.Snapshot) (Batch, []lake.File, error) {
@@ -223,7 +216,7 @@ func (o PublishOptions) plan(ctx context.Context, table string, held Published, 
 	b := Batch{
 		ID: fmt.Sprintf("%s@%d", table, cur.ID), Table: table, Columns: cols,
 		Provenance: Provenance{
-			Snapshot: cur.ID, CommittedAt: cur.At, Model: cur.Summary[summaryModel], Inputs: cur.Summary[summaryInputs],
+			Snapshot: cur.ID, CommittedAt: cur.At, Model: cur.Summary[lake.SummaryModel], Inputs: cur.Summary[lake.SummaryInputs],
 			RunID: o.RunID, PublishedAt: o.Now().UTC(),
 		},
 	}

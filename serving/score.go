@@ -336,8 +336,8 @@ func (s *scoring) commit(ctx context.Context, state map[string]string) error {
 	_, err := s.Lake.Commit(ctx, lake.Commit{
 		Table: scoredTable, ID: "score " + ticket, Add: s.files, Set: set, Expect: map[string]string{scoredTicket: s.ticket},
 		Summary: map[string]string{
-			lake.SummaryRunID: s.RunID, "feedlake.model": fmt.Sprintf("%s@%d", s.Model, s.Version),
-			"feedlake.inputs": fmt.Sprintf("%s@%d", scoredInput, s.res.Snapshot),
+			lake.SummaryRunID: s.RunID, lake.SummaryModel: fmt.Sprintf("%s@%d", s.Model, s.Version),
+			lake.SummaryInputs: fmt.Sprintf("%s@%d", scoredInput, s.res.Snapshot),
 		},
 	})
 	if err != nil {

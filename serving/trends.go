@@ -136,8 +136,8 @@ func (o TrendOptions) run(ctx context.Context) (TrendResult, error) {
 		Table: trendsTable, ID: fmt.Sprintf("trends %d %d %s", o.Version, cur.ID, o.RunID), Add: add, Replace: todo,
 		Set: map[string]string{trendsState: string(state)}, Expect: map[string]string{trendsState: old},
 		Summary: map[string]string{
-			lake.SummaryRunID: o.RunID, "feedlake.model": fmt.Sprintf("%s@%d", o.Model, o.Version),
-			"feedlake.inputs": fmt.Sprintf("%s@%d", trendsInput, cur.ID),
+			lake.SummaryRunID: o.RunID, lake.SummaryModel: fmt.Sprintf("%s@%d", o.Model, o.Version),
+			lake.SummaryInputs: fmt.Sprintf("%s@%d", trendsInput, cur.ID),
 		},
 	})
 	if err != nil {

@@ -237,7 +237,7 @@ func (b *build) commit(ctx context.Context, set map[string]string) (lake.Snapsho
 		Table: b.m.Name, ID: b.commitID(), Add: add, Replace: b.replaced, Base: b.st.Base, Set: set,
 		Expect: map[string]string{PropertyInputs: b.st.raw},
 		Summary: map[string]string{
-			lake.SummaryRunID: b.RunID, PropertyModel: b.m.ID(), PropertyInputs: provenance(b.inputs),
+			lake.SummaryRunID: b.RunID, lake.SummaryModel: b.m.ID(), lake.SummaryInputs: provenance(b.inputs),
 		},
 	}
 	snap, err := b.Lake.Commit(ctx, c)

@@ -37,8 +37,8 @@ const (
 // repeats: a share of what was posted before.
 const back = 2000
 
-// record returns record i, and whether it is whole.
-func (m *maker) record(i int64) (line string, whole bool) {
+// record returns record i, now and then broken.
+func (m *maker) record(i int64) string {
 	r := m.rand(streamRecords, -1-i)
 	u := r.Float64()
 	s := m.shares
@@ -52,11 +52,11 @@ func (m *maker) record(i int64) (line string, whole bool) {
 	case u < s.duplicates+s.edits+s.deletions:
 		what, post, observed = versionDeletion, m.original(older), i
 	}
-	line = m.post(post, what, observed)
+	line := m.post(post, what, observed)
 	if r.Float64() < s.broken {
-		return breakLine(line, r), false
+		return breakLine(line, r)
 	}
-	return line, true
+	return line
 }
 
 // original follows a record that repeats another one to the first of them.

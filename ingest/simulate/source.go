@@ -76,7 +76,7 @@ func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 	now := s.env.Now()
 	p.Posts = make([]feedlake.Post, 0, last-first)
 	for i := first; i < last; i++ {
-		line, _ := s.maker.record(i)
+		line := s.maker.record(i)
 		var post feedlake.Post
 		if err := s.dec.Decode(line, now, &post); err != nil {
 			p.Rejects = append(p.Rejects, feedlake.Reject{
