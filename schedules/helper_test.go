@@ -2,35 +2,79 @@ package schedules
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/serving/postgres/pgtest"
 )
 
 // child names the environment variable that turns the test binary into a
-// process which holds a run: its value is the ledger's path.
+// process which holds a run: its value is the ledger's path, DSN and schema, by lines.
 const child = "FEEDLAKE_TEST_HOLD"
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(child); path != "" {
-		os.Exit(holdRun(path))
+	if home := strings.Split(os.Getenv(child), "\n"); len(home) == 3 {
+		os.Exit(holdRun(LedgerConfig{Path: home[0], DSN: home[1], Schema: home[2], Now: time.Now}))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(tests{m})
+}
+
+// tests are all of this binary; they share a PostgreSQL server.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	defer sharedServer.Stop()
+	return t.M.Run()
+}
+
+var sharedServer pgtest.Shared
+
+// places gives a place for a new ledger.
+type places func(t *testing.T) LedgerConfig
+
+// each runs a test for every database that can keep a ledger.
+func each(t *testing.T, test func(t *testing.T, place places)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, inFile) })
+	t.Run("postgres", func(t *testing.T) {
+		inSchema(t) // the server starts here, with the clock of the system
+		test(t, inSchema)
+	})
+}
+
+func inFile(t *testing.T) LedgerConfig {
+	t.Helper()
+	return LedgerConfig{Path: filepath.Join(t.TempDir(), "ledger.db")}
+}
+
+func inSchema(t *testing.T) LedgerConfig {
+	t.Helper()
+	return LedgerConfig{DSN: sharedServer.Server(t).DSN("postgres"), Schema: "test " + rand.Text()}
+}
+
+// alter changes a ledger from behind.
+func alter(ctx context.Context, l *Ledger, statement string) error {
+	return l.tx(ctx, func(q querier) error {
+		_, err := q.ExecContext(ctx, statement)
+		return err
+	})
 }
 
 // holdRun begins a run with a step, says so on stdout, and waits until stdin
 // ends. It says "busy" when another process holds the window.
-func holdRun(path string) int {
+func holdRun(c LedgerConfig) int {
 	ctx := context.Background()
-	l, err := OpenLedger(ctx, LedgerConfig{Path: path, Now: time.Now})
+	l, err := OpenLedger(ctx, c)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -71,14 +115,10 @@ func at(text string) time.Time {
 	return t.UTC()
 }
 
-// openTest opens the ledger of a folder, "" meaning a new one, and closes it
-// with the test.
-func openTest(t *testing.T, dir string, change ...func(*LedgerConfig)) *Ledger {
+// openTest opens a ledger and closes it with the test.
+func openTest(t *testing.T, c LedgerConfig, change ...func(*LedgerConfig)) *Ledger {
 	t.Helper()
-	if dir == "" {
-		dir = t.TempDir()
-	}
-	c := LedgerConfig{Path: filepath.Join(dir, "ledger.db"), Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	c.Now, c.Log = time.Now, slog.New(slog.NewTextHandler(t.Output(), nil))
 	for _, f := range change {
 		f(&c)
 	}

@@ -27,7 +27,7 @@ func (l *Ledger) Runs(ctx context.Context, f Filter) ([]Run, error) {
 		where, args = append(where, "job = ?"), append(args, f.Job)
 	}
 	if len(f.States) > 0 {
-		where = append(where, "state in (?"+strings.Repeat(", ?", len(f.States)-1)+")")
+		where = append(where, "state in "+list(len(f.States)))
 		for _, s := range f.States {
 			args = append(args, s)
 		}
@@ -40,11 +40,11 @@ func (l *Ledger) Runs(ctx context.Context, f Filter) ([]Run, error) {
 		tail, args = tail+" limit ?", append(args, f.Limit)
 	}
 	var runs []Run
-	err := l.tx(ctx, func(tx *sql.Tx) (err error) {
-		if err := l.sweep(ctx, tx, l.sessionID()); err != nil {
+	err := l.tx(ctx, func(q querier) (err error) {
+		if err := l.sweep(ctx, q, l.sessionID()); err != nil {
 			return err
 		}
-		runs, err = selectRuns(ctx, tx, tail, args...)
+		runs, err = selectRuns(ctx, q, tail, args...)
 		return err
 	})
 	if err != nil {
@@ -68,7 +68,11 @@ func (l *Ledger) Last(ctx context.Context, job string, states ...State) (Run, er
 
 // Run returns the run of an ID. feedlake.ErrNotFound: there is none.
 func (l *Ledger) Run(ctx context.Context, id string) (Run, error) {
-	runs, err := selectRuns(ctx, l.db, "where id = ?", id)
+	var runs []Run
+	err := l.read(ctx, func(q querier) (err error) {
+		runs, err = selectRuns(ctx, q, "where id = ?", id)
+		return err
+	})
 	if err == nil && len(runs) == 0 {
 		err = feedlake.ErrNotFound
 	}
@@ -80,20 +84,23 @@ func (l *Ledger) Run(ctx context.Context, id string) (Run, error) {
 
 // Steps returns the steps of a run in the order in which they began.
 func (l *Ledger) Steps(ctx context.Context, run string) ([]Step, error) {
-	steps, err := collect(ctx, l.db, func(rows *sql.Rows) (s Step, err error) {
-		var started, ended string
-		err = rows.Scan(&s.Run, &s.Job, &s.Try, &s.State, &started, &ended, &s.RowsIn, &s.RowsOut, &s.Rejects, &s.Detail, &s.Err)
-		return s, errors.Join(err, times(map[*time.Time]string{&s.Started: started, &s.Ended: ended}))
-	}, "select run, job, try, state, started, ended, rows_in, rows_out, rejects, detail, error from steps where run = ? order by rowid", run)
+	var steps []Step
+	err := l.read(ctx, func(q querier) (err error) {
+		steps, err = selectSteps(ctx, q, "where run = ? order by rowid", run)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list steps of run %s: %w", run, err)
 	}
 	return steps, nil
 }
 
-// querier is a database or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+func selectSteps(ctx context.Context, q querier, tail string, args ...any) ([]Step, error) {
+	return collect(ctx, q, func(rows *sql.Rows) (s Step, err error) {
+		var started, ended string
+		err = rows.Scan(&s.Run, &s.Job, &s.Try, &s.State, &started, &ended, &s.RowsIn, &s.RowsOut, &s.Rejects, &s.Detail, &s.Err)
+		return s, errors.Join(err, times(map[*time.Time]string{&s.Started: started, &s.Ended: ended}))
+	}, "select run, job, try, state, started, ended, rows_in, rows_out, rejects, detail, error from steps "+tail, args...)
 }
 
 func selectRuns(ctx context.Context, q querier, tail string, args ...any) ([]Run, error) {
@@ -104,31 +111,4 @@ func selectRuns(ctx context.Context, q querier, tail string, args ...any) ([]Run
 			&r.Window.Start: start, &r.Window.End: end, &r.Due: due, &r.Started: started, &r.Ended: ended,
 		}))
 	}, "select id, job, lock, win_start, win_end, due, try, state, started, ended, host, pid, error from runs "+tail, args...)
-}
-
-func times(texts map[*time.Time]string) error {
-	for t, text := range texts {
-		var err error
-		if *t, err = unstamp(text); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// collect returns the rows of a query as scan reads them.
-func collect[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) (all []T, err error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
 }

@@ -3,46 +3,40 @@ package schedules
 import (
 	"context"
 	"database/sql"
-	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
-
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
 
 	"github.com/feedlake/feedlake"
 )
 
 // LedgerConfig opens a ledger.
 type LedgerConfig struct {
-	Path  string           // the SQLite file, made when missing
-	Now   func() time.Time // the clock
-	Log   *slog.Logger     // nil discards
-	Lease time.Duration    // after this silence a process of another machine counts as dead; 0 means DefaultLease
+	Path   string           // the SQLite file, made when missing; not used with a DSN
+	DSN    string           // a PostgreSQL database, as URL or key=value; PGPASSFILE and the PG* variables count too. "" means Path. Never shown
+	Schema string           // in the database, made when missing; every ledger has its own. "" means DefaultSchema
+	Now    func() time.Time // the clock
+	Log    *slog.Logger     // nil discards
+	Lease  time.Duration    // after this silence a process of another machine counts as dead; 0 means DefaultLease
 }
 
 // DefaultLease is the longest silence of a living process. It must be longer
 // than the clocks of two machines may differ.
 const DefaultLease = time.Minute
 
-// ledgerVersion is the schema's version, kept in SQLite's user_version.
-const ledgerVersion = 1
-
-//go:embed ledger.sql
-var ledgerSchema string
-
-// Ledger is the history of runs in an SQLite file, and by it the lock that
-// keeps two runs apart: a run that is running holds its window. Any number of
-// processes may open one ledger. A process that holds runs says every third of
-// the lease that it lives; when it has died, the first to look marks its runs
-// Abandoned and so frees their windows.
+// Ledger is the history of runs in an SQLite file or a PostgreSQL schema, and
+// by it the lock that keeps two runs apart: a run that is running holds its
+// window. Any number of processes may open one ledger. A process that holds
+// runs says every third of the lease that it lives; when it has died, the first
+// to look marks its runs Abandoned and so frees their windows.
+//
+// When a PostgreSQL server goes away, a call waits for it up to a third of the
+// lease; after a whole lease without it the runs held here are lost.
 type Ledger struct {
 	db    *sql.DB
+	on    dialect
 	now   func() time.Time
 	log   *slog.Logger
 	lease time.Duration
@@ -53,38 +47,22 @@ type Ledger struct {
 	session int64                              // this process's row in sessions; 0 before its first run
 	heard   time.Time                          // when that row was last renewed
 	held    map[string]context.CancelCauseFunc // by Run.ID: the runs begun here and not finished
+	unsaid  map[string]word                    // by Run.ID: how runs of the session ended, when the ledger could not be told
+	lost    map[int64]bool                     // sessions that this process has given up; nobody else knows that they are dead
 	stop    context.CancelFunc                 // ends the heartbeat
 	beats   sync.WaitGroup
 }
 
-// OpenLedger opens the ledger at c.Path, and makes it when it is missing.
+// OpenLedger opens the ledger that c names, and makes it when it is missing.
 func OpenLedger(ctx context.Context, c LedgerConfig) (*Ledger, error) {
-	l, err := openLedger(ctx, c)
+	db, on, err := openDatabase(c)
 	if err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", c.Path, err)
+		return nil, fmt.Errorf("open ledger %s: %w", on.where, err)
 	}
-	return l, nil
-}
-
-func openLedger(ctx context.Context, c LedgerConfig) (*Ledger, error) {
-	path, err := filepath.Abs(c.Path)
-	if err != nil {
-		return nil, err
+	l := &Ledger{
+		db: db, on: on, now: c.Now, log: c.Log, lease: c.Lease, me: self(),
+		held: map[string]context.CancelCauseFunc{}, unsaid: map[string]word{}, lost: map[int64]bool{},
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, err
-	}
-	// A transaction takes the write lock as it begins: what it read stays true until it commits.
-	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "foreign_keys(1)"},
-		"_txlock": {"immediate"},
-	}.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(1) // SQLite has one writer; a second connection would only wait for the first
-	l := &Ledger{db: db, now: c.Now, log: c.Log, lease: c.Lease, me: self(), held: map[string]context.CancelCauseFunc{}}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
@@ -92,41 +70,30 @@ func openLedger(ctx context.Context, c LedgerConfig) (*Ledger, error) {
 		l.lease = DefaultLease
 	}
 	if err := l.migrate(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, fmt.Errorf("open ledger %s: %w", on.where, errors.Join(err, db.Close()))
 	}
 	return l, nil
 }
 
-func (l *Ledger) migrate(ctx context.Context) error {
-	var version int
-	if err := l.db.QueryRowContext(ctx, "pragma user_version").Scan(&version); err != nil {
-		return err
+func openDatabase(c LedgerConfig) (*sql.DB, dialect, error) {
+	if c.DSN != "" {
+		return openPostgres(c.DSN, c.Schema)
 	}
-	if version == ledgerVersion {
-		return nil
-	}
-	return l.tx(ctx, func(tx *sql.Tx) error {
-		if err := tx.QueryRowContext(ctx, "pragma user_version").Scan(&version); err != nil {
-			return err
-		}
-		switch version {
-		case ledgerVersion: // another process was faster
-			return nil
-		case 0:
-			_, err := tx.ExecContext(ctx, ledgerSchema)
-			return err
-		}
-		err := fmt.Errorf("version %d of the file, this program knows %d: %w", version, ledgerVersion, feedlake.ErrConfig)
-		return feedlake.Hint(err, "a newer feedlake wrote this ledger: use that version")
-	})
+	return openSQLite(c.Path)
 }
 
-// Close ends the heartbeat and closes the file. Runs begun here and not
+// closing is how long Close tries to reach a server.
+const closing = 2 * time.Second
+
+// Where names the ledger to people, without secrets.
+func (l *Ledger) Where() string { return l.on.where }
+
+// Close ends the heartbeat and closes every connection. Runs begun here and not
 // finished are marked Abandoned, and their contexts cancelled.
 func (l *Ledger) Close() error {
 	l.mu.Lock()
-	stop, session := l.stop, l.session
-	l.session, l.stop = 0, nil
+	stop, session, unsaid := l.stop, l.session, l.unsaid
+	l.session, l.stop, l.unsaid = 0, nil, map[string]word{}
 	l.drop(errors.New("the ledger was closed"))
 	l.mu.Unlock()
 	if stop == nil {
@@ -134,10 +101,18 @@ func (l *Ledger) Close() error {
 	}
 	stop()
 	l.beats.Wait()
-	ctx := context.Background() // Close has to work when every context has ended
-	err := l.tx(ctx, func(tx *sql.Tx) error {
-		return l.bury(ctx, tx, session, l.now(), "it ended without finishing the run")
+	// Close has to work when every context has ended. Whom it cannot tell will find this process dead.
+	ctx, cancel := context.WithTimeout(context.Background(), finishing)
+	defer cancel()
+	err := l.persist(ctx, false, closing, func(q querier) error {
+		if err := say(ctx, q, session, unsaid); err != nil {
+			return err
+		}
+		return l.bury(ctx, q, session, l.now(), "it ended without finishing the run")
 	})
+	if err != nil {
+		err = fmt.Errorf("close ledger %s: %w", l.on.where, err)
+	}
 	return errors.Join(err, l.db.Close())
 }
 
@@ -151,19 +126,31 @@ func (l *Ledger) Begin(ctx context.Context, r Run) (context.Context, Run, error)
 	r.Try = max(r.Try, 1)
 	l.begins.Lock()
 	defer l.begins.Unlock()
-	var session int64
-	err := l.tx(ctx, func(tx *sql.Tx) (err error) {
-		if session, err = l.join(ctx, tx); err != nil {
+	asked, session := r, int64(0)
+	err := l.tx(ctx, func(q querier) (err error) {
+		if session != 0 && r.ID != "" { // tried before
+			if ours, err := holds(ctx, q, r, session); err != nil || ours {
+				return err
+			}
+		}
+		r = asked
+		if session, err = l.join(ctx, q); err != nil {
 			return err
 		}
-		if err := l.sweep(ctx, tx, session); err != nil {
+		if err := l.sweep(ctx, q, session); err != nil {
 			return err
 		}
-		if err := free(ctx, tx, r); err != nil {
+		if err := free(ctx, q, r); err != nil {
 			return err
 		}
-		return l.insert(ctx, tx, &r, session)
+		return l.insert(ctx, q, &r, session)
 	})
+	if errors.Is(err, feedlake.ErrUnknown) { // should the claim stand, nobody uses it
+		l.mu.Lock()
+		l.enter(session)
+		l.mu.Unlock()
+		l.later(session, r.ID, word{Abandoned, stamp(l.now()), "the connection to the ledger broke as the run began"})
+	}
 	if err != nil {
 		return nil, Run{}, fmt.Errorf("begin run of %s: %w", r.Job, err)
 	}
@@ -172,9 +159,15 @@ func (l *Ledger) Begin(ctx context.Context, r Run) (context.Context, Run, error)
 	return held, r, nil
 }
 
+// holds reports whether a session runs r.
+func holds(ctx context.Context, q querier, r Run, session int64) (bool, error) {
+	runs, err := selectRuns(ctx, q, "where id = ? and session = ? and state = 'running' and started = ?", r.ID, session, stamp(r.Started))
+	return len(runs) > 0, err
+}
+
 // free reports feedlake.ErrBusy when a running run excludes r.
-func free(ctx context.Context, tx *sql.Tx, r Run) error {
-	running, err := selectRuns(ctx, tx, "where state = ? and lock = ?", Running, r.Lock)
+func free(ctx context.Context, q querier, r Run) error {
+	running, err := selectRuns(ctx, q, "where state = ? and lock = ?", Running, r.Lock)
 	if err != nil {
 		return err
 	}
@@ -197,9 +190,9 @@ func overlap(a, b feedlake.Window) bool {
 
 // insert stores r for a session, 0 meaning none, as a new row or over the
 // pending row of its ID.
-func (l *Ledger) insert(ctx context.Context, tx *sql.Tx, r *Run, session int64) error {
+func (l *Ledger) insert(ctx context.Context, q querier, r *Run, session int64) error {
 	if !r.Due.IsZero() {
-		others, err := selectRuns(ctx, tx, "where job = ? and due = ? and try >= ? and not (id = ? and state = 'pending')",
+		others, err := selectRuns(ctx, q, "where job = ? and due = ? and try >= ? and not (id = ? and state = 'pending')",
 			r.Job, stamp(r.Due), r.Try, r.ID)
 		if err != nil {
 			return err
@@ -208,18 +201,18 @@ func (l *Ledger) insert(ctx context.Context, tx *sql.Tx, r *Run, session int64) 
 			return fmt.Errorf("try %d of the window due %s is run %s: %w", r.Try, stamp(r.Due), others[0].ID, feedlake.ErrConflict)
 		}
 	}
+	var seq int64
+	if err := q.QueryRowContext(ctx, "select coalesce(max(seq), 0) + 1 from runs").Scan(&seq); err != nil {
+		return err
+	}
 	if r.ID == "" {
-		var seq int64
-		if err := tx.QueryRowContext(ctx, "select coalesce(max(seq), 0) + 1 from runs").Scan(&seq); err != nil {
-			return err
-		}
 		r.ID = fmt.Sprintf("%s-%d", l.now().UTC().Format("20060102T150405Z"), seq)
 	}
-	res, err := tx.ExecContext(ctx, `insert into runs (id, job, lock, win_start, win_end, due, try, state, started, ended, session, host, pid, error)
-		values (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, '')
+	res, err := q.ExecContext(ctx, `insert into runs (seq, id, job, lock, win_start, win_end, due, try, state, started, ended, session, host, pid, error)
+		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, '')
 		on conflict (id) do update set state = excluded.state, started = excluded.started, session = excluded.session, host = excluded.host, pid = excluded.pid
 		where runs.state = 'pending'`,
-		r.ID, r.Job, r.Lock, stamp(r.Window.Start), stamp(r.Window.End), stamp(r.Due), r.Try, r.State, stamp(r.Started),
+		seq, r.ID, r.Job, r.Lock, stamp(r.Window.Start), stamp(r.Window.End), stamp(r.Due), r.Try, r.State, stamp(r.Started),
 		session, r.Holder.Host, r.Holder.PID)
 	if err != nil {
 		return err
@@ -230,14 +223,18 @@ func (l *Ledger) insert(ctx context.Context, tx *sql.Tx, r *Run, session int64) 
 // Step records where a step of a running run stands; the last word of a step
 // replaces the ones before. feedlake.ErrConflict: the run is no longer held.
 func (l *Ledger) Step(ctx context.Context, s Step) error {
-	res, err := l.db.ExecContext(ctx, `insert into steps (run, job, try, state, started, ended, rows_in, rows_out, rejects, detail, error)
-		select id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? from runs where id = ? and state = 'running' and session = ?
-		on conflict (run, job) do update set try = excluded.try, state = excluded.state, started = excluded.started, ended = excluded.ended,
-			rows_in = excluded.rows_in, rows_out = excluded.rows_out, rejects = excluded.rejects, detail = excluded.detail, error = excluded.error`,
-		s.Job, s.Try, s.State, stamp(s.Started), stamp(s.Ended), s.RowsIn, s.RowsOut, s.Rejects, s.Detail, s.Err, s.Run, l.sessionID())
-	if err == nil {
-		err = one(res, "the run is not held")
-	}
+	session := l.sessionID()
+	err := l.tx(ctx, func(q querier) error {
+		res, err := q.ExecContext(ctx, `insert into steps (run, job, try, state, started, ended, rows_in, rows_out, rejects, detail, error)
+			select id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? from runs where id = ? and state = 'running' and session = ?
+			on conflict (run, job) do update set try = excluded.try, state = excluded.state, started = excluded.started, ended = excluded.ended,
+				rows_in = excluded.rows_in, rows_out = excluded.rows_out, rejects = excluded.rejects, detail = excluded.detail, error = excluded.error`,
+			s.Job, s.Try, s.State, stamp(s.Started), stamp(s.Ended), s.RowsIn, s.RowsOut, s.Rejects, s.Detail, s.Err, s.Run, session)
+		if err != nil {
+			return err
+		}
+		return one(res, "the run is not held")
+	})
 	if err != nil {
 		return fmt.Errorf("record step %s of run %s: %w", s.Job, s.Run, err)
 	}
@@ -245,79 +242,53 @@ func (l *Ledger) Step(ctx context.Context, s Step) error {
 }
 
 // Finish records how a run ended and frees its window. cause becomes the run's
-// Err; it may be nil. feedlake.ErrConflict: the run is no longer held.
+// Err; it may be nil. feedlake.ErrConflict: the run is no longer held. After
+// another error the heartbeat tells the ledger as soon as it can.
 func (l *Ledger) Finish(ctx context.Context, id string, state State, cause error) (Run, error) {
 	l.mu.Lock()
-	cancel := l.held[id]
+	cancel, session := l.held[id], l.session
 	delete(l.held, id)
+	delete(l.unsaid, id)
 	l.mu.Unlock()
 	if cancel != nil {
 		defer cancel(nil)
 	}
-	why := ""
+	last := word{state: state, ended: stamp(l.now())}
 	if cause != nil {
-		why = cause.Error()
+		last.why = cause.Error()
 	}
-	var r Run
-	err := l.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, "update runs set state = ?, ended = ?, error = ? where id = ? and state = 'running' and session = ?",
-			state, stamp(l.now()), why, id, l.sessionID())
-		if err != nil {
-			return err
-		}
-		if err := one(res, "the run is not held"); err != nil {
-			return err
-		}
-		runs, err := selectRuns(ctx, tx, "where id = ?", id)
-		if err == nil {
-			r = runs[0]
-		}
-		return err
-	})
+	r, err := l.finish(ctx, id, session, last)
+	if err != nil && !errors.Is(err, feedlake.ErrConflict) {
+		l.later(session, id, last)
+	}
 	if err != nil {
 		return Run{}, fmt.Errorf("finish run %s: %w", id, err)
 	}
 	return r, nil
 }
 
-// one reports feedlake.ErrConflict unless res changed a row.
-func one(res sql.Result, otherwise string) error {
-	n, err := res.RowsAffected()
-	if err == nil && n == 0 {
-		err = fmt.Errorf("%s: %w", otherwise, feedlake.ErrConflict)
-	}
-	return err
-}
-
-// tx runs do in a transaction.
-func (l *Ledger) tx(ctx context.Context, do func(*sql.Tx) error) error {
-	tx, err := l.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := do(tx); err != nil {
-		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
-			return errors.Join(err, back)
+func (l *Ledger) finish(ctx context.Context, id string, session int64, last word) (r Run, err error) {
+	tried := false
+	err = l.tx(ctx, func(q querier) error {
+		told, err := last.say(ctx, q, id, session)
+		if err != nil {
+			return err
 		}
-		return err
-	}
-	return tx.Commit()
-}
-
-// layout of an instant in the file: sorts as text, and people can read it.
-const layout = "2006-01-02T15:04:05.000000Z"
-
-// stamp writes t as stored; the zero time is the empty text.
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(layout)
-}
-
-func unstamp(s string) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	return time.Parse(layout, s)
+		tail, args := "where id = ?", []any{id}
+		if !told { // unless an earlier try did, without hearing of it
+			tail, args = tail+" and session = ? and state = ? and ended = ?", append(args, session, last.state, last.ended)
+		}
+		again := tried
+		tried = true
+		runs, err := selectRuns(ctx, q, tail, args...)
+		if err != nil {
+			return err
+		}
+		if !told && !again || len(runs) == 0 {
+			return fmt.Errorf("the run is not held: %w", feedlake.ErrConflict)
+		}
+		r = runs[0]
+		return nil
+	})
+	return r, err
 }

@@ -104,9 +104,9 @@ func (p *Plan) due(upto, now time.Time) (run []Run, skipped int, decided time.Ti
 // runs, each once whoever looks. It returns how many it entered and left out,
 // and up to when the plan has now been looked at.
 func (l *Ledger) enqueue(ctx context.Context, p *Plan) (entered, skipped int, decided time.Time, err error) {
-	err = l.tx(ctx, func(tx *sql.Tx) error {
+	err = l.tx(ctx, func(q querier) error {
 		now := l.now().UTC()
-		upto, err := l.upto(ctx, tx, p, now)
+		upto, err := l.upto(ctx, q, p, now)
 		if err != nil {
 			return err
 		}
@@ -114,14 +114,14 @@ func (l *Ledger) enqueue(ctx context.Context, p *Plan) (entered, skipped int, de
 		runs, skipped, decided = p.due(upto, now)
 		entered = len(runs)
 		for i := range runs {
-			if err := l.insert(ctx, tx, &runs[i], 0); err != nil {
+			if err := l.insert(ctx, q, &runs[i], 0); err != nil {
 				return err
 			}
 		}
 		if !decided.After(upto) {
 			return nil
 		}
-		_, err = tx.ExecContext(ctx, "update plans set upto = ? where name = ?", stamp(decided), p.Name)
+		_, err = q.ExecContext(ctx, "update plans set upto = ? where name = ?", stamp(decided), p.Name)
 		return err
 	})
 	if err != nil {
@@ -131,9 +131,9 @@ func (l *Ledger) enqueue(ctx context.Context, p *Plan) (entered, skipped int, de
 }
 
 // upto returns up to when the plan has been looked at, and begins with a new one.
-func (l *Ledger) upto(ctx context.Context, tx *sql.Tx, p *Plan, now time.Time) (time.Time, error) {
+func (l *Ledger) upto(ctx context.Context, q querier, p *Plan, now time.Time) (time.Time, error) {
 	var text string
-	err := tx.QueryRowContext(ctx, "select upto from plans where name = ?", p.Name).Scan(&text)
+	err := q.QueryRowContext(ctx, "select upto from plans where name = ?", p.Name).Scan(&text)
 	if err == nil {
 		return unstamp(text)
 	}
@@ -144,7 +144,7 @@ func (l *Ledger) upto(ctx context.Context, tx *sql.Tx, p *Plan, now time.Time) (
 	if !p.Since.IsZero() {
 		since = p.Since.UTC()
 	}
-	_, err = tx.ExecContext(ctx, "insert into plans (name, upto) values (?, ?)", p.Name, stamp(since))
+	_, err = q.ExecContext(ctx, "insert into plans (name, upto) values (?, ?)", p.Name, stamp(since))
 	return since, err
 }
 
@@ -154,18 +154,18 @@ func (l *Ledger) upto(ctx context.Context, tx *sql.Tx, p *Plan, now time.Time) (
 func (l *Ledger) next(ctx context.Context, p *Plan) (run Run, at time.Time, ok bool, err error) {
 	var open []Run
 	fails := map[string]int{}
-	err = l.tx(ctx, func(tx *sql.Tx) (err error) {
-		if err = l.sweep(ctx, tx, l.sessionID()); err != nil {
+	err = l.tx(ctx, func(q querier) (err error) {
+		if err = l.sweep(ctx, q, l.sessionID()); err != nil {
 			return err
 		}
-		open, err = selectRuns(ctx, tx, `where seq in (select max(seq) from runs where job = ? and due <> '' group by due)
+		open, err = selectRuns(ctx, q, `where seq in (select max(seq) from runs where job = ? and due <> '' group by due)
 			and state in ('pending', 'running', 'failed', 'cancelled', 'abandoned') order by due`, p.Name)
 		for i := 0; i < len(open) && err == nil; i++ {
 			if s := open[i].State; s != Failed && s != Abandoned {
 				continue
 			}
 			var n int
-			err = tx.QueryRowContext(ctx, "select count(*) from runs where job = ? and due = ? and state in ('failed', 'abandoned')",
+			err = q.QueryRowContext(ctx, "select count(*) from runs where job = ? and due = ? and state in ('failed', 'abandoned')",
 				p.Name, stamp(open[i].Due)).Scan(&n)
 			fails[open[i].ID] = n
 		}

@@ -3,7 +3,9 @@ package schedules
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/feedlake/feedlake"
@@ -11,6 +13,13 @@ import (
 
 // errLost is the cause when a run's context ends because its claim was lost.
 var errLost = fmt.Errorf("the ledger took this process for dead: %w", feedlake.ErrBusy)
+
+// hasLost reports whether this process held a session and has given it up.
+func (l *Ledger) hasLost(session int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost[session]
+}
 
 func (l *Ledger) sessionID() int64 {
 	l.mu.Lock()
@@ -20,10 +29,10 @@ func (l *Ledger) sessionID() int64 {
 
 // join returns this process's session, and enters it when there is none yet or
 // another process has taken it for dead.
-func (l *Ledger) join(ctx context.Context, tx *sql.Tx) (int64, error) {
+func (l *Ledger) join(ctx context.Context, q querier) (int64, error) {
 	now := stamp(l.now())
 	if id := l.sessionID(); id != 0 {
-		res, err := tx.ExecContext(ctx, "update sessions set beat = ? where id = ?", now, id)
+		res, err := q.ExecContext(ctx, "update sessions set beat = ? where id = ?", now, id)
 		if err != nil {
 			return 0, err
 		}
@@ -31,24 +40,30 @@ func (l *Ledger) join(ctx context.Context, tx *sql.Tx) (int64, error) {
 			return id, nil
 		}
 	}
-	res, err := tx.ExecContext(ctx, "insert into sessions (host, pid, boot, born, beat) values (?, ?, ?, ?, ?)",
-		l.me.Host, l.me.PID, l.me.boot, l.me.born, now)
-	if err != nil {
-		return 0, err
-	}
-	return res.LastInsertId()
+	var id int64
+	err := q.QueryRowContext(ctx, "insert into sessions (host, pid, boot, born, beat) values (?, ?, ?, ?, ?) returning id",
+		l.me.Host, l.me.PID, l.me.boot, l.me.born, now).Scan(&id)
+	return id, err
 }
 
-// hold remembers a run begun for a session, and starts the heartbeat with the
-// first.
+// hold remembers a run begun for a session.
 func (l *Ledger) hold(session int64, run string, cancel context.CancelCauseFunc) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.session != session {
-		l.drop(errLost) // what an earlier session held
-	}
-	l.session, l.heard = session, l.now()
+	l.enter(session)
+	l.heard = l.now()
 	l.held[run] = cancel
+}
+
+// enter makes session this process's, and starts the heartbeat with the first.
+// The caller holds l.mu.
+func (l *Ledger) enter(session int64) {
+	if l.session != session { // what an earlier session held is lost
+		l.drop(errLost)
+		clear(l.unsaid)
+		l.lost[l.session] = l.session != 0
+		l.session, l.heard = session, l.now()
+	}
 	if l.stop == nil {
 		ctx, stop := context.WithCancel(context.Background()) // outlives the call: it ends with Close
 		l.stop = stop
@@ -73,26 +88,26 @@ func (l *Ledger) beat(ctx context.Context) {
 	}
 }
 
-// renew says that this process lives. An error means that its runs are lost.
+// renew says that this process lives, and what is unsaid. An error means that
+// its runs are lost.
 func (l *Ledger) renew(ctx context.Context) error {
 	l.mu.Lock()
-	session, heard, idle := l.session, l.heard, len(l.held) == 0
+	session, heard, unsaid := l.session, l.heard, maps.Clone(l.unsaid)
+	idle := len(l.held)+len(unsaid) == 0
 	l.mu.Unlock()
 	if session == 0 || idle {
 		return nil // nothing to keep; should the session be taken for dead, the next Begin joins again
 	}
 	now := l.now()
-	res, err := l.db.ExecContext(ctx, "update sessions set beat = ? where id = ?", stamp(now), session)
-	if err != nil {
+	err := l.tell(ctx, session, stamp(now), unsaid)
+	if err != nil && !errors.Is(err, feedlake.ErrConflict) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if now.Sub(heard) < l.lease {
+		if l.now().Sub(heard) < l.lease {
 			l.log.WarnContext(ctx, "renew session", "err", err)
 			return nil
 		}
-	} else {
-		err = one(res, "session was taken for dead")
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -101,11 +116,71 @@ func (l *Ledger) renew(ctx context.Context) error {
 	}
 	if err != nil {
 		l.session = 0
+		l.lost[session] = true
 		l.drop(errLost)
+		clear(l.unsaid) // whoever buried the session has ended its runs
 		return err
 	}
+	maps.DeleteFunc(l.unsaid, func(id string, w word) bool { return unsaid[id] == w })
 	l.heard = now
 	return nil
+}
+
+// tell renews a session and records what is unsaid of it. A server that does
+// not answer gets no more time than until the next beat.
+func (l *Ledger) tell(ctx context.Context, session int64, now string, unsaid map[string]word) error {
+	ctx, cancel := context.WithTimeout(ctx, l.lease/3)
+	defer cancel()
+	err := l.once(ctx, false, func(q querier) error {
+		res, err := q.ExecContext(ctx, "update sessions set beat = ? where id = ?", now, session)
+		if err == nil {
+			err = one(res, "session was taken for dead")
+		}
+		if err != nil {
+			return err
+		}
+		return say(ctx, q, session, unsaid)
+	})
+	return l.explain(ctx, err)
+}
+
+// word is how a run ended.
+type word struct {
+	state State
+	ended string // an instant, as stored
+	why   string
+}
+
+// say records how a running run of a session ended, and reports whether it was one.
+func (w word) say(ctx context.Context, q querier, run string, session int64) (bool, error) {
+	res, err := q.ExecContext(ctx, "update runs set state = ?, ended = ?, error = ? where id = ? and state = 'running' and session = ?",
+		w.state, w.ended, w.why, run, session)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// say records how runs of a session ended. Those that somebody else has ended
+// stay as they are.
+func say(ctx context.Context, q querier, session int64, words map[string]word) error {
+	for run, w := range words {
+		if _, err := w.say(ctx, q, run, session); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// later leaves it to the heartbeat to record how a run ended, unless the
+// session is lost: then sweep does.
+func (l *Ledger) later(session int64, run string, w word) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if session != 0 && l.session == session {
+		l.unsaid[run] = w
+	}
 }
 
 // drop cancels every run held here. The caller holds l.mu.
@@ -116,15 +191,16 @@ func (l *Ledger) drop(cause error) {
 	}
 }
 
-// sweep marks the runs of dead processes Abandoned and forgets the processes.
-// Of the process's own session it thinks nothing.
-func (l *Ledger) sweep(ctx context.Context, tx *sql.Tx, own int64) error {
+// sweep marks the runs of dead processes Abandoned and forgets the processes,
+// and those of sessions that this process has lost. Of the process's own
+// session it thinks nothing.
+func (l *Ledger) sweep(ctx context.Context, q querier, own int64) error {
 	type session struct {
 		Holder
 		id   int64
 		beat time.Time
 	}
-	others, err := collect(ctx, tx, func(rows *sql.Rows) (s session, err error) {
+	others, err := collect(ctx, q, func(rows *sql.Rows) (s session, err error) {
 		var beat string
 		if err = rows.Scan(&s.id, &s.Host, &s.PID, &s.boot, &s.born, &beat); err == nil {
 			s.beat, err = unstamp(beat)
@@ -136,10 +212,13 @@ func (l *Ledger) sweep(ctx context.Context, tx *sql.Tx, own int64) error {
 	}
 	now := l.now()
 	for _, s := range others {
-		if s.alive(l.me, s.beat, now, l.lease) {
+		why := s.String() + " died without finishing the run"
+		if l.hasLost(s.id) {
+			why = s.String() + " could not reach the ledger for " + l.lease.String()
+		} else if s.alive(l.me, s.beat, now, l.lease) {
 			continue
 		}
-		if err := l.bury(ctx, tx, s.id, s.beat, s.String()+" died without finishing the run"); err != nil {
+		if err := l.bury(ctx, q, s.id, s.beat, why); err != nil {
 			return err
 		}
 	}
@@ -148,17 +227,18 @@ func (l *Ledger) sweep(ctx context.Context, tx *sql.Tx, own int64) error {
 
 // bury marks a session's unfinished runs and steps Abandoned, as ended when the
 // session was last heard of, and removes the session.
-func (l *Ledger) bury(ctx context.Context, tx *sql.Tx, session int64, heard time.Time, why string) error {
+func (l *Ledger) bury(ctx context.Context, q querier, session int64, heard time.Time, why string) error {
+	end := stamp(heard)
 	const ours = " where state = 'running' and "
-	_, err := tx.ExecContext(ctx, "update steps set state = 'abandoned', ended = max(started, ?), error = ?"+ours+
-		"run in (select id from runs"+ours+"session = ?)", stamp(heard), why, session)
+	_, err := q.ExecContext(ctx, "update steps set state = 'abandoned', ended = case when started > ? then started else ? end, error = ?"+ours+
+		"run in (select id from runs"+ours+"session = ?)", end, end, why, session)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "update runs set state = 'abandoned', ended = max(started, ?), error = ?"+ours+"session = ?", stamp(heard), why, session)
+	_, err = q.ExecContext(ctx, "update runs set state = 'abandoned', ended = case when started > ? then started else ? end, error = ?"+ours+"session = ?", end, end, why, session)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "delete from sessions where id = ?", session)
+	_, err = q.ExecContext(ctx, "delete from sessions where id = ?", session)
 	return err
 }

@@ -34,7 +34,11 @@ type Server struct {
 	dir  string
 	port int
 	cred *syscall.Credential // nil: the server runs as this user
+	proc *process
+}
 
+// process is the server's, while it runs.
+type process struct {
 	mu   sync.Mutex
 	cmd  *exec.Cmd
 	done chan struct{} // closed when cmd has ended
@@ -45,7 +49,7 @@ type Server struct {
 // the tests that can.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, bin: findBinaries(tb)}
+	s := &Server{tb: tb, bin: findBinaries(tb), proc: &process{}}
 	s.dir = s.makeDir()
 	tb.Cleanup(s.Stop)
 	s.run("initdb", "-D", s.data(), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-locale", "--no-sync")
@@ -113,9 +117,9 @@ func (s *Server) Restart() {
 		_ = cmd.Wait() // how it ended is in its log
 		close(done)
 	}()
-	s.mu.Lock()
-	s.cmd, s.done = cmd, done
-	s.mu.Unlock()
+	s.proc.mu.Lock()
+	s.proc.cmd, s.proc.done = cmd, done
+	s.proc.mu.Unlock()
 	if err := s.wait(done); err != nil {
 		s.Stop()
 		s.tb.Fatalf("start postgres: %v\n%s", err, log.Bytes())
@@ -145,20 +149,20 @@ func (s *Server) wait(done <-chan struct{}) error {
 
 // Stop ends the server as an administrator does: open transactions are broken
 // off. A server that does not run is no error.
-func (s *Server) Stop() { s.end(syscall.SIGINT) }
+func (s *Server) Stop() { s.proc.end(syscall.SIGINT) }
 
 // Kill ends the server like a power cut.
-func (s *Server) Kill() { s.end(syscall.SIGQUIT) }
+func (s *Server) Kill() { s.proc.end(syscall.SIGQUIT) }
 
-func (s *Server) end(sig syscall.Signal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
+func (p *process) end(sig syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Signal(sig) // it may have ended by itself
-	<-s.done
-	s.cmd = nil
+	_ = p.cmd.Process.Signal(sig) // it may have ended by itself
+	<-p.done
+	p.cmd = nil
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }

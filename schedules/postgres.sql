@@ -1,0 +1,54 @@
+-- The ledger, as in sqlite.sql, in a schema of its own; names are found by search_path.
+-- Text is compared byte by byte, so that instants sort in every database.
+create table sessions (
+  id   bigint generated always as identity primary key, -- never reused: an old holder cannot be taken for a new one
+  host text not null,
+  pid  bigint not null,
+  boot text not null,
+  born text not null,
+  beat text collate "C" not null
+);
+
+create table runs (
+  seq       bigint primary key,
+  id        text collate "C" not null unique,
+  job       text collate "C" not null,
+  lock      text collate "C" not null,
+  win_start text collate "C" not null,
+  win_end   text collate "C" not null,
+  due       text collate "C" not null,
+  try       bigint not null,
+  state     text collate "C" not null,
+  started   text collate "C" not null,
+  ended     text collate "C" not null,
+  session   bigint, -- the row of sessions that runs it, or ran it
+  host      text not null,
+  pid       bigint not null,
+  error     text not null
+);
+create index runs_by_due on runs (job, due);
+create index runs_by_state on runs (state);
+
+create table steps (
+  rowid    bigint generated always as identity, -- the order in which they began; SQLite has it without being told
+  run      text collate "C" not null references runs (id) on delete cascade,
+  job      text collate "C" not null,
+  try      bigint not null,
+  state    text collate "C" not null,
+  started  text collate "C" not null,
+  ended    text collate "C" not null,
+  rows_in  bigint not null,
+  rows_out bigint not null,
+  rejects  bigint not null,
+  detail   text not null,
+  error    text not null,
+  primary key (run, job)
+);
+
+create table plans (
+  name text collate "C" primary key,
+  upto text collate "C" not null -- every due instant up to here is a row of runs, or was skipped
+);
+
+create table ledger (version bigint not null);
+insert into ledger values (1);

@@ -1,0 +1,53 @@
+package schedules
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+)
+
+//go:embed sqlite.sql
+var sqliteSchema string
+
+// openSQLite opens a file, and makes it and its folder when they are missing.
+func openSQLite(path string) (*sql.DB, dialect, error) {
+	d := dialect{
+		where: path,
+		bind:  func(query string) string { return query },
+		version: func(ctx context.Context, q querier) (version int, err error) {
+			err = q.QueryRowContext(ctx, "pragma user_version").Scan(&version)
+			return version, err
+		},
+		create: func(ctx context.Context, q querier) error {
+			_, err := q.ExecContext(ctx, sqliteSchema)
+			return err
+		},
+		broken:  func(error) bool { return false },
+		aborted: func(error) bool { return true }, // the driver rolls back what it cannot commit
+		explain: func(err error) error { return err },
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, d, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, d, err
+	}
+	d.where = path
+	// A transaction takes the write lock as it begins: what it read stays true until it commits.
+	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: url.Values{
+		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "foreign_keys(1)"},
+		"_txlock": {"immediate"},
+	}.Encode()}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, d, err
+	}
+	db.SetMaxOpenConns(1) // SQLite has one writer; a second connection would only wait for the first
+	return db, d, nil
+}
