@@ -27,7 +27,7 @@ export FEEDLAKE_SHARED ?= $(abspath ../shared)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: deps
 deps: ## what a build needs: compilers, and TensorFlow's C library in .deps
@@ -50,6 +50,24 @@ test: deps ## vet, format, the import rule and all tests, with the race detector
 	@bad=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); [ -z "$$bad" ] || { echo "error: not formatted, run make fmt:" $$bad >&2; exit 1; }
 	@echo "==> testing"
 	@infra/dev/gotest.py $(DEPS)/test.log -race -vet=all -timeout 30m ./...
+
+.PHONY: services-up
+services-up: deps ## install and start PostgreSQL, MinIO, versitygw and Spark on this machine
+	@infra/dev/services.sh install
+	@infra/dev/services.sh up
+
+.PHONY: services-down
+services-down: ## stop them
+	@infra/dev/services.sh down
+
+.PHONY: test-services
+test-services: services-up ## the tests that need real services
+	@echo "==> testing on services"
+	@eval "$$(infra/dev/services.sh env)" && infra/dev/gotest.py $(DEPS)/test-services.log -tags duckdb_arrow,services -run '^TestService' -vet=all -timeout 40m ./...
+
+.PHONY: run-service
+run-service: build services-up ## examples/service.yaml on these services: S3, a catalog in PostgreSQL, Spark at hand
+	@eval "$$(infra/dev/services.sh env)" && bin/feedlake run --config examples/service.yaml
 
 .PHONY: lint
 lint: deps $(DEPS)/bin/golangci-lint-$(GOLANGCI_LINT) ## golangci-lint, with the linters of .golangci.yml

@@ -18,12 +18,15 @@ type batch struct {
 	rejects []feedlake.Reject
 	posts   int
 	bytes   int64 // text and payload
+
+	erased     *lake.Erasures // what may not enter; stays when the batch is emptied
+	suppressed int64          // records of the batch that were left out for it
 }
 
 func (b *batch) rows() int { return b.posts + len(b.rejects) }
 
 // add takes a page's records over. A post that may not enter the lake becomes a
-// reject.
+// reject; one that was taken down leaves no trace but its count.
 func (b *batch) add(p Page, now time.Time, name, runID string) {
 	kept := 0
 	for i := range p.Posts {
@@ -31,6 +34,11 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		if post.Source == "" {
 			post.Source = name
 		}
+		if b.erased.Post(post) {
+			b.suppressed++
+			continue
+		}
+		b.erased.Strip(post)
 		if reason := unfit(post, now); reason != "" {
 			b.reject(feedlake.Reject{Reason: reason, Payload: cmp.Or(post.Payload, post.Text), Position: post.Query}, now, name, runID)
 			continue
@@ -66,6 +74,10 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 	r.Payload = CutPayload(r.Payload)
 	r.Reason, r.Position = CutPayload(r.Reason), CutPayload(r.Position)
 	r.Source = cmp.Or(r.Source, name)
+	if b.erased.Mentions(r.Source, r.Payload) || b.erased.Mentions(r.Source, r.Reason) {
+		b.suppressed++
+		return
+	}
 	if r.RejectedAt.IsZero() {
 		r.RejectedAt = now
 	}
@@ -75,7 +87,7 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 }
 
 // reset empties the batch and lets go of the pages' memory.
-func (b *batch) reset() { *b = batch{} }
+func (b *batch) reset() { *b = batch{erased: b.erased} }
 
 // day counts the UTC days since 1970-01-01.
 func day(t time.Time) int64 {
@@ -168,7 +180,7 @@ func (b *batch) writePartition(ctx context.Context, l *lake.Lake, k key, spans [
 	if err := w.Write(loose); err != nil {
 		return "", err
 	}
-	return w.Close()
+	return w.Close(ctx)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -48,6 +48,7 @@ type Options struct {
 // Result counts what a run landed.
 type Result struct {
 	Posts, Rejects int64
+	Suppressed     int64 // records that were taken down before (ops.erasures) and did not enter
 	Commits        int
 	Snapshot       int64 // of raw.posts after the last commit; 0 when nothing was committed
 }
@@ -65,6 +66,16 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	err = r.drain(ctx)
 	return r.done, err
+}
+
+// Deliver adds rejects to raw.rejects that a run of the source left between its
+// two commits; see Run. The source itself is not asked.
+func Deliver(ctx context.Context, o Options) error {
+	r, err := newRun(ctx, o)
+	if err != nil {
+		return err
+	}
+	return r.deliver(ctx)
 }
 
 // run is the state of one Run.
@@ -104,6 +115,9 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	r.cursor = feedlake.Cursor(cursor)
 	if r.box, err = r.posts(ctx, propOutbox); err != nil {
 		return nil, err
+	}
+	if r.batch.erased, err = o.Lake.Erasures(ctx); err != nil {
+		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
 	}
 	return r, nil
 }
@@ -247,9 +261,10 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor) error {
 	r.done.Commits++
 	r.done.Posts += int64(posts)
 	r.done.Rejects += int64(rejects)
+	r.done.Suppressed += r.batch.suppressed
 	r.done.Snapshot = s.ID
 	r.batch.reset()
-	r.Log.InfoContext(ctx, "batch landed", "source", r.Name, "rows", posts, "rejects", rejects, "snapshot", s.ID, "took", r.Now().Sub(began))
+	r.Log.InfoContext(ctx, "batch landed", "source", r.Name, "rows", posts, "rejects", rejects, "suppressed", r.done.Suppressed, "snapshot", s.ID, "took", r.Now().Sub(began))
 	return r.deliver(ctx)
 }
 

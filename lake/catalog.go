@@ -2,11 +2,14 @@ package lake
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 
+	"github.com/apache/iceberg-go/catalog"
 	icesql "github.com/apache/iceberg-go/catalog/sql"
 	iceio "github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
@@ -21,32 +24,84 @@ import (
 // replaces.
 type guardedCatalog struct {
 	*icesql.Catalog
-	ic     Interceptor
+	l      *Lake
 	expect map[string]string
 }
 
 func (l *Lake) catalog(expect map[string]string) guardedCatalog {
-	return guardedCatalog{Catalog: l.cat, ic: l.ic, expect: expect}
+	return guardedCatalog{Catalog: l.cat, l: l, expect: expect}
 }
 
 // LoadTable returns the table bound to this catalog and to intercepted storage.
+// Metadata files never change, so the last one of each table is kept: asking for
+// the current snapshot costs a question to the catalog and no read.
 func (c guardedCatalog) LoadTable(ctx context.Context, id table.Identifier) (*table.Table, error) {
-	t, err := c.Catalog.LoadTable(ctx, id)
+	loc, err := c.l.metadataLocation(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	plain := iceio.LoadFSFunc(c.l.props, loc)
 	fsys := func(ctx context.Context) (iceio.IO, error) {
-		inner, err := t.FS(ctx)
+		inner, err := plain(ctx)
 		if err != nil {
 			return nil, err
 		}
-		local, ok := inner.(iceio.LocalFS)
+		files, ok := inner.(tableIO)
 		if !ok {
 			return nil, fmt.Errorf("table %s: storage %T: %w", strings.Join(id, "."), inner, errors.ErrUnsupported)
 		}
-		return interceptedFS{LocalFS: local, ic: c.ic}, nil
+		return interceptedIO{tableIO: files, ic: c.l.ic}, nil
 	}
-	return table.New(t.Identifier(), t.Metadata(), t.MetadataLocation(), fsys, c), nil
+	if meta := c.l.known.get(id, loc); meta != nil {
+		return table.New(id, meta, loc, fsys, c), nil
+	}
+	t, err := table.NewFromLocation(ctx, id, loc, plain, c)
+	if err != nil {
+		return nil, err
+	}
+	c.l.known.put(id, loc, t.Metadata())
+	return table.New(id, t.Metadata(), loc, fsys, c), nil
+}
+
+// metadataLocation asks the catalog where a table's current metadata lies.
+func (l *Lake) metadataLocation(ctx context.Context, id table.Identifier) (string, error) {
+	var loc sql.NullString
+	err := l.db.QueryRowContext(ctx, l.bind("SELECT metadata_location FROM iceberg_tables "+
+		"WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?"), catalogName, id[0], id[1]).Scan(&loc)
+	switch {
+	case errors.Is(err, sql.ErrNoRows), err == nil && !loc.Valid:
+		return "", fmt.Errorf("%w: %s", catalog.ErrNoSuchTable, strings.Join(id, "."))
+	case err != nil:
+		return "", fmt.Errorf("read catalog: %w", err)
+	}
+	return loc.String, nil
+}
+
+// metadataCache keeps the newest metadata seen of each table.
+type metadataCache struct {
+	mu    sync.Mutex
+	byID  map[string]table.Metadata
+	place map[string]string
+}
+
+func (m *metadataCache) get(id table.Identifier, loc string) table.Metadata {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := strings.Join(id, ".")
+	if m.place[key] != loc {
+		return nil
+	}
+	return m.byID[key]
+}
+
+func (m *metadataCache) put(id table.Identifier, loc string, meta table.Metadata) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.byID == nil {
+		m.byID, m.place = map[string]table.Metadata{}, map[string]string{}
+	}
+	key := strings.Join(id, ".")
+	m.byID[key], m.place[key] = meta, loc
 }
 
 // CommitTable adds the guard and sorts the error into its family.
@@ -56,7 +111,7 @@ func (c guardedCatalog) CommitTable(ctx context.Context, id table.Identifier, re
 	}
 	var meta table.Metadata
 	var loc string
-	err := c.ic("commit", strings.Join(id, "."), func() (err error) {
+	err := c.l.ic("commit", strings.Join(id, "."), func() (err error) {
 		meta, loc, err = c.Catalog.CommitTable(ctx, id, reqs, ups)
 		return err
 	})
@@ -84,15 +139,22 @@ func (g propertyGuard) Validate(meta table.Metadata) error {
 	return nil
 }
 
-// interceptedFS lets the lake's Interceptor see every metadata file operation.
-type interceptedFS struct {
-	iceio.LocalFS
+// tableIO is what Iceberg's folders and buckets have in common.
+type tableIO interface {
+	iceio.WriteFileIO
+	iceio.ReadFileIO
+	iceio.ListableIO
+}
+
+// interceptedIO lets the lake's Interceptor see every metadata file operation.
+type interceptedIO struct {
+	tableIO
 	ic Interceptor
 }
 
 // Open opens a file for reading.
-func (f interceptedFS) Open(name string) (file iceio.File, err error) {
-	err = f.ic("read", name, func() (err error) { file, err = f.LocalFS.Open(name); return err })
+func (f interceptedIO) Open(name string) (file iceio.File, err error) {
+	err = f.ic("read", name, func() (err error) { file, err = f.tableIO.Open(name); return err })
 	if err != nil && file != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -100,14 +162,14 @@ func (f interceptedFS) Open(name string) (file iceio.File, err error) {
 }
 
 // ReadFile reads a whole file.
-func (f interceptedFS) ReadFile(name string) (b []byte, err error) {
-	err = f.ic("read", name, func() (err error) { b, err = f.LocalFS.ReadFile(name); return err })
+func (f interceptedIO) ReadFile(name string) (b []byte, err error) {
+	err = f.ic("read", name, func() (err error) { b, err = f.tableIO.ReadFile(name); return err })
 	return b, err
 }
 
 // Create opens a new file for writing.
-func (f interceptedFS) Create(name string) (w iceio.FileWriter, err error) {
-	err = f.ic("create", name, func() (err error) { w, err = f.LocalFS.Create(name); return err })
+func (f interceptedIO) Create(name string) (w iceio.FileWriter, err error) {
+	err = f.ic("create", name, func() (err error) { w, err = f.tableIO.Create(name); return err })
 	if err != nil && w != nil {
 		return nil, errors.Join(err, w.Close())
 	}
@@ -115,14 +177,14 @@ func (f interceptedFS) Create(name string) (w iceio.FileWriter, err error) {
 }
 
 // WriteFile writes a whole file.
-func (f interceptedFS) WriteFile(name string, b []byte) error {
-	return f.ic("create", name, func() error { return f.LocalFS.WriteFile(name, b) })
+func (f interceptedIO) WriteFile(name string, b []byte) error {
+	return f.ic("create", name, func() error { return f.tableIO.WriteFile(name, b) })
 }
 
 // Remove deletes a file; a missing one is no error.
-func (f interceptedFS) Remove(name string) error {
+func (f interceptedIO) Remove(name string) error {
 	return f.ic("remove", name, func() error {
-		if err := f.LocalFS.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		if err := f.tableIO.Remove(name); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil

@@ -23,7 +23,7 @@ type Commit struct {
 	Replace    []Partition       // every live file of these partitions leaves in the same snapshot
 	ReplaceAll bool              // every live file leaves
 	Drop       []string          // these live files leave
-	Base       int64             // with Replace, ReplaceAll or Drop: the snapshot it was computed from; 0: not checked
+	Base       int64             // with Replace, ReplaceAll or Drop: the snapshot it was computed from; 0: not checked. Files of Drop must then still be live
 	Set        map[string]string // table properties written in the same commit; "" removes one
 	Expect     map[string]string // table properties that must hold as the commit lands; "" means absent
 	Summary    map[string]string // provenance, kept in the snapshot
@@ -35,12 +35,21 @@ const attempts = 40
 
 // Commit lands c after the newest snapshot and returns the result.
 //
-// Errors: feedlake.ErrConflict when an expectation does not hold or a replaced
-// partition changed since Base; feedlake.ErrUnknown when the outcome is not
+// Errors: feedlake.ErrConflict when an expectation does not hold, or a replaced
+// partition changed or a dropped file left since Base; feedlake.ErrUnknown when the outcome is not
 // known, in which case nothing was deleted and a later Commit with the same ID
 // finds out.
 func (l *Lake) Commit(ctx context.Context, c Commit) (Snapshot, error) {
+	s, err := l.commit(ctx, c)
+	if err == nil {
+		l.store.landed(c.Add)
+	}
+	return s, err
+}
+
+func (l *Lake) commit(ctx context.Context, c Commit) (Snapshot, error) {
 	cat := l.catalog(c.Expect)
+	durable := false
 	for try := range attempts {
 		t, err := l.load(ctx, c.Table, cat)
 		if err != nil {
@@ -51,6 +60,12 @@ func (l *Lake) Commit(ctx context.Context, c Commit) (Snapshot, error) {
 		}
 		if err := (propertyGuard{c.Expect}).Validate(t.Metadata()); err != nil {
 			return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
+		}
+		if !durable {
+			if err := l.store.land(ctx, c.Add); err != nil {
+				return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
+			}
+			durable = true
 		}
 		s, err := l.tryCommit(ctx, t, c)
 		switch {
@@ -69,13 +84,15 @@ func (l *Lake) Commit(ctx context.Context, c Commit) (Snapshot, error) {
 	return Snapshot{}, fmt.Errorf("commit %s: %d writers were faster: %w", c.Table, attempts, feedlake.ErrConflict)
 }
 
-// landed looks for an earlier commit of the same change.
+// landed looks for an earlier commit of the same change. What a restore took
+// away may land again.
 func landed(t *table.Table, c Commit) (Snapshot, bool) {
 	if c.ID == "" {
 		return Snapshot{}, false
 	}
+	undone := undoneBy(t.Metadata())
 	for _, s := range t.Metadata().Snapshots() {
-		if s.Summary != nil && s.Summary.Properties[summaryCommitID] == c.ID {
+		if s.Summary != nil && s.Summary.Properties[summaryCommitID] == c.ID && !undone[s.SnapshotID] {
 			return snapshotOf(&s), true
 		}
 	}
@@ -85,7 +102,7 @@ func landed(t *table.Table, c Commit) (Snapshot, bool) {
 // tryCommit builds the change on t and lands it, or fails with
 // table.ErrCommitFailed when another writer came between.
 func (l *Lake) tryCommit(ctx context.Context, t *table.Table, c Commit) (Snapshot, error) {
-	leave, err := leaving(ctx, t, c)
+	leave, err := l.leaving(ctx, t, c)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -100,14 +117,19 @@ func (l *Lake) tryCommit(ctx context.Context, t *table.Table, c Commit) (Snapsho
 	}
 	props := iceberg.Properties{}
 	maps.Copy(props, c.Summary)
+	undo, err := undoOf(t.Properties(), c.Set)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	props[summaryUndo] = undo
 	if c.ID != "" {
 		props[summaryCommitID] = c.ID
 	}
 	switch add := slices.Sorted(slices.Values(c.Add)); {
 	case len(leave) > 0:
-		err = tx.ReplaceDataFiles(ctx, leave, fileURLs(add), props)
+		err = tx.ReplaceDataFiles(ctx, leave, l.locations(add), props)
 	case len(add) > 0:
-		err = tx.AddFiles(ctx, fileURLs(add), props, false)
+		err = tx.AddFiles(ctx, l.locations(add), props, false)
 	case len(c.Set) == 0:
 		return snapshotOf(t.CurrentSnapshot()), nil
 	}
@@ -144,9 +166,9 @@ func stageProperties(tx *table.Transaction, t *table.Table, set map[string]strin
 	return nil
 }
 
-// leaving lists the live files (as URLs) that c removes, and fails with
+// leaving lists the live files (their locations) that c removes, and fails with
 // feedlake.ErrConflict when their partitions changed since c.Base.
-func leaving(ctx context.Context, t *table.Table, c Commit) ([]string, error) {
+func (l *Lake) leaving(ctx context.Context, t *table.Table, c Commit) ([]string, error) {
 	if !c.ReplaceAll && len(c.Replace) == 0 && len(c.Drop) == 0 {
 		return nil, nil
 	}
@@ -154,7 +176,7 @@ func leaving(ctx context.Context, t *table.Table, c Commit) ([]string, error) {
 	if cur == 0 {
 		return nil, nil
 	}
-	now, err := filesOf(ctx, t, c.Table, cur)
+	now, err := l.filesOf(ctx, t, c.Table, cur)
 	if err != nil {
 		return nil, err
 	}
@@ -162,12 +184,15 @@ func leaving(ctx context.Context, t *table.Table, c Commit) ([]string, error) {
 	for _, p := range c.Replace {
 		part[p] = true
 	}
-	if c.Base != 0 && c.Base != cur {
-		base, err := filesOf(ctx, t, c.Table, c.Base)
+	if (c.ReplaceAll || len(part) > 0) && c.Base != 0 && c.Base != cur {
+		changed, err := l.changedBetween(ctx, t, c.Table, c.Base, cur)
+		if errors.Is(err, feedlake.ErrNotFound) {
+			return nil, fmt.Errorf("snapshot %d has expired meanwhile: %w", c.Base, feedlake.ErrConflict)
+		}
 		if err != nil {
 			return nil, err
 		}
-		for _, p := range Diff(base, now) {
+		for _, p := range changed {
 			if c.ReplaceAll || part[p] {
 				return nil, fmt.Errorf("partition %q changed since snapshot %d: %w", p, c.Base, feedlake.ErrConflict)
 			}
@@ -180,8 +205,12 @@ func leaving(ctx context.Context, t *table.Table, c Commit) ([]string, error) {
 	var out []string
 	for _, f := range now {
 		if c.ReplaceAll || part[f.Partition] || drop[f.Path] {
-			out = append(out, fileURL(f.Path))
+			out = append(out, l.store.location(f.Path))
 		}
+		delete(drop, f.Path)
+	}
+	if len(drop) > 0 && c.Base != 0 {
+		return nil, fmt.Errorf("%d of %d files to drop have left since snapshot %d: %w", len(drop), len(c.Drop), c.Base, feedlake.ErrConflict)
 	}
 	return out, nil
 }
@@ -218,10 +247,10 @@ func backoff(ctx context.Context, try int) error {
 	}
 }
 
-func fileURLs(paths []string) []string {
+func (l *Lake) locations(paths []string) []string {
 	out := make([]string, len(paths))
 	for i, p := range paths {
-		out[i] = fileURL(p)
+		out[i] = l.store.location(p)
 	}
 	return out
 }

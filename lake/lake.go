@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,9 +21,9 @@ import (
 	icesql "github.com/apache/iceberg-go/catalog/sql"
 	"github.com/apache/iceberg-go/table"
 	"github.com/parquet-go/parquet-go/compress/zstd"
-	_ "modernc.org/sqlite" // the embedded catalog's driver
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake/objects"
 )
 
 // Interceptor sees every storage operation of a lake before it happens: op is
@@ -33,9 +32,21 @@ import (
 // the i-th operation with it, before or after its effect.
 type Interceptor func(op, path string, do func() error) error
 
-// Config says where a lake lies and what it may use.
+// Config says where a lake lies and what it may use. With Dir alone it is one
+// folder and needs no service.
 type Config struct {
-	Dir       string           // root folder: catalog.db, warehouse/, models/
+	Dir     string // this machine's folder: catalog.db, warehouse/, models/; with S3: staging/ and cache/
+	Catalog string // DSN of a PostgreSQL database that keeps the catalog; "": SQLite, <Dir>/catalog.db
+
+	S3         *objects.S3Config // the warehouse is a bucket; nil: <Dir>/warehouse
+	CacheDir   string            // copies of a bucket's files; "": <Dir>/cache
+	CacheLimit int64             // bytes; 0: DefaultCacheLimit
+	Direct     bool              // files of a bucket are not fetched: whoever reads them can read S3
+
+	// Receiving opens a catalog that holds no lake's entries, to be the target of
+	// MoveCatalog.
+	Receiving bool
+
 	Now       func() time.Time // the clock; required
 	Log       *slog.Logger     // required
 	Intercept Interceptor      // nil: none
@@ -44,19 +55,24 @@ type Config struct {
 // Lake is an open lake. It is safe for concurrent use, by several processes
 // too: the catalog's compare-and-swap orders their commits.
 type Lake struct {
-	dir  string
-	now  func() time.Time
-	log  *slog.Logger
-	ic   Interceptor
-	db   *sql.DB
-	cat  *icesql.Catalog
-	base string // warehouse folder
+	dir    string
+	now    func() time.Time
+	log    *slog.Logger
+	ic     Interceptor
+	db     *sql.DB
+	place  string // of the catalog, for people; without secrets
+	kind   icesql.SupportedDialect
+	cat    *icesql.Catalog
+	s3     *objects.S3Config  // nil: none
+	props  iceberg.Properties // of the catalog and of Iceberg's file IO; holds secrets
+	known  metadataCache
+	plans  planCache
+	store  storage
+	direct bool
 	// codec is shared by all writers: it keeps its encoders, which are costly to
 	// make for small files.
 	codec *zstd.Codec
 }
-
-const catalogName = "feedlake"
 
 // Open opens the lake in c.Dir and creates it where there is none.
 func Open(ctx context.Context, c Config) (*Lake, error) {
@@ -67,40 +83,17 @@ func Open(ctx context.Context, c Config) (*Lake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lake %s: %w", c.Dir, err)
 	}
-	l := &Lake{dir: dir, now: c.Now, log: c.Log, ic: c.Intercept, base: filepath.Join(dir, "warehouse"), codec: &zstd.Codec{Level: zstd.SpeedFastest}}
+	l := &Lake{dir: dir, direct: c.Direct, now: c.Now, log: c.Log, ic: c.Intercept, s3: withRegion(c.S3), codec: &zstd.Codec{Level: zstd.SpeedFastest}}
 	if l.ic == nil {
 		l.ic = func(_, _ string, do func() error) error { return do() }
 	}
-	if err := os.MkdirAll(l.base, 0o755); err != nil {
-		return nil, feedlake.Hint(fmt.Errorf("open lake: %w", err), "choose a folder that you may write with --lake, or in the config under lake.dir")
+	if l.store, err = openStorage(ctx, c, dir, l.ic); err != nil {
+		return nil, fmt.Errorf("open lake: %w", err)
 	}
-	if err := l.openCatalog(ctx); err != nil {
+	if err := l.openCatalog(ctx, c); err != nil {
 		return nil, fmt.Errorf("open lake %s: %w", dir, err)
 	}
 	return l, nil
-}
-
-// openCatalog opens the SQLite catalog. Writers take the lock when a
-// transaction begins, so that two of them queue instead of failing midway.
-func (l *Lake) openCatalog(ctx context.Context) error {
-	path := filepath.Join(l.dir, "catalog.db")
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"},
-		"_txlock": {"immediate"},
-	}.Encode()}).String()
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return err
-	}
-	if err := db.PingContext(ctx); err != nil {
-		return errors.Join(feedlake.Hint(fmt.Errorf("open catalog: %w", err), "the folder must be writable and catalog.db an SQLite file"), db.Close())
-	}
-	cat, err := icesql.NewCatalog(catalogName, db, icesql.SQLite, iceberg.Properties{"warehouse": fileURL(l.base)})
-	if err != nil {
-		return errors.Join(fmt.Errorf("open catalog: %w", err), db.Close())
-	}
-	l.db, l.cat = db, cat
-	return nil
 }
 
 // Close releases the catalog.

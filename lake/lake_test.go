@@ -1,13 +1,10 @@
 package lake_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,7 +24,13 @@ var noon = time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
 
 func open(t *testing.T, dir string, ic lake.Interceptor) *lake.Lake {
 	t.Helper()
-	l, err := lake.Open(t.Context(), lake.Config{Dir: dir, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler), Intercept: ic})
+	return openAt(t, lake.Config{Dir: dir}, ic)
+}
+
+func openAt(t *testing.T, c lake.Config, ic lake.Interceptor) *lake.Lake {
+	t.Helper()
+	c.Now, c.Log, c.Intercept = func() time.Time { return noon }, slog.New(slog.DiscardHandler), ic
+	l, err := lake.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,87 +145,6 @@ func TestPostsKeepEveryColumn(t *testing.T) {
 	}
 }
 
-func TestCommitReplacesWholePartitions(t *testing.T) {
-	l := open(t, t.TempDir(), nil)
-	ctx := t.Context()
-	if err := l.Ensure(ctx, lake.RawPosts()); err != nil {
-		t.Fatal(err)
-	}
-	day2 := noon.AddDate(0, 0, 1)
-	base, err := l.Commit(ctx, lake.Commit{Table: "raw.posts", ID: "1", Add: []string{write(t, l, "a", noon, "1", "2"), write(t, l, "b", noon, "1"), write(t, l, "a", day2, "9")}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := lake.MakePartition("source", "a", "day", "2026-01-10")
-	for range 2 { // the second time it is a no-op: same ID
-		if _, err := l.Commit(ctx, lake.Commit{Table: "raw.posts", ID: "2", Replace: []lake.Partition{p}, Base: base.ID, Add: []string{write(t, l, "a", noon, "3")}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if d := cmp.Diff([]string{"a/3", "a/9", "b/1"}, ids(t, l)); d != "" {
-		t.Error(d)
-	}
-	_, err = l.Commit(ctx, lake.Commit{Table: "raw.posts", ID: "3", Replace: []lake.Partition{p}, Base: base.ID})
-	if !errors.Is(err, feedlake.ErrConflict) {
-		t.Errorf("replace computed from an older snapshot: %v, want a conflict", err)
-	}
-	cur, err := l.Current(ctx, "raw.posts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.Commit(ctx, lake.Commit{Table: "raw.posts", ID: "4", Replace: []lake.Partition{p}, Base: cur.ID}); err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff([]string{"a/9", "b/1"}, ids(t, l)); d != "" {
-		t.Error("emptied partition:", d)
-	}
-	before, err := l.Files(ctx, "raw.posts", base.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cur, err = l.Current(ctx, "raw.posts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	after, err := l.Files(ctx, "raw.posts", cur.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff([]lake.Partition{p}, lake.Diff(before, after)); d != "" {
-		t.Error(d)
-	}
-}
-
-func TestExpectGuardsTheCursor(t *testing.T) {
-	l := open(t, t.TempDir(), nil)
-	ctx := t.Context()
-	if err := l.Ensure(ctx, lake.RawPosts()); err != nil {
-		t.Fatal(err)
-	}
-	step := func(from, to string, add ...string) error {
-		_, err := l.Commit(ctx, lake.Commit{Table: "raw.posts", ID: from + ">" + to, Add: add, Set: map[string]string{"feedlake.cursor.x": to}, Expect: map[string]string{"feedlake.cursor.x": from}})
-		return err
-	}
-	if err := step("", "1", write(t, l, "a", noon, "1")); err != nil {
-		t.Fatal(err)
-	}
-	if err := step("", "1b", write(t, l, "a", noon, "1")); !errors.Is(err, feedlake.ErrConflict) {
-		t.Errorf("second writer from the same cursor: %v, want a conflict", err)
-	}
-	if err := step("1", "2"); err != nil { // no rows: the cursor moves alone
-		t.Fatal(err)
-	}
-	if err := step("1", "3"); !errors.Is(err, feedlake.ErrConflict) {
-		t.Errorf("stale move without rows: %v, want a conflict", err)
-	}
-	if got, err := l.Property(ctx, "raw.posts", "feedlake.cursor.x"); got != "2" || err != nil {
-		t.Errorf("cursor %q, %v", got, err)
-	}
-	if d := cmp.Diff([]string{"a/1"}, ids(t, l)); d != "" {
-		t.Error(d)
-	}
-}
-
 var errInjected = errors.New("injected fault")
 
 // failAt fails operation i, before or after its effect, and every later one, as
@@ -243,83 +165,6 @@ func failAt(i int, after bool, hit *atomic.Bool) lake.Interceptor {
 			_ = do()
 		}
 		return errInjected
-	}
-}
-
-// TestCommitCrash stops a replacing commit at every storage operation, before
-// and after its effect, repeats it, and wants it to have happened once.
-func TestCommitCrash(t *testing.T) {
-	points := 0
-	for _, after := range []bool{false, true} {
-		for i := 0; ; i++ {
-			dir := t.TempDir()
-			l := open(t, dir, nil)
-			if err := l.Ensure(t.Context(), lake.RawPosts()); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := l.Commit(t.Context(), lake.Commit{Table: "raw.posts", ID: "1", Add: []string{write(t, l, "a", noon, "1"), write(t, l, "b", noon, "1")}}); err != nil {
-				t.Fatal(err)
-			}
-			c := lake.Commit{
-				Table: "raw.posts", ID: "2", Replace: []lake.Partition{lake.MakePartition("source", "a", "day", "2026-01-10")},
-				Add: []string{write(t, l, "a", noon, "2")}, Set: map[string]string{"feedlake.cursor.x": "2"}, Expect: map[string]string{"feedlake.cursor.x": ""},
-			}
-			var hit atomic.Bool
-			broken := open(t, dir, failAt(i, after, &hit))
-			_, err := broken.Commit(t.Context(), c)
-			if !hit.Load() {
-				if err != nil {
-					t.Fatal(err)
-				}
-				break
-			}
-			points++
-			if _, err := l.Commit(t.Context(), c); err != nil {
-				t.Fatalf("operation %d, after %v: again: %v", i, after, err)
-			}
-			if d := cmp.Diff([]string{"a/2", "b/1"}, ids(t, l)); d != "" {
-				t.Errorf("operation %d, after %v: %s", i, after, d)
-			}
-		}
-	}
-	if points < 4 {
-		t.Errorf("only %d crash points: the interceptor sees too little", points)
-	}
-}
-
-// TestWritersOfSeveralProcesses starts this test binary three times; each
-// appends to one table, and nothing is lost or doubled.
-func TestWritersOfSeveralProcesses(t *testing.T) {
-	const each = 20
-	if dir := os.Getenv("FEEDLAKE_TEST_WRITER_DIR"); dir != "" {
-		l := open(t, dir, nil)
-		for i := range each {
-			id := fmt.Sprintf("%s-%d", os.Getenv("FEEDLAKE_TEST_WRITER_ID"), i)
-			if _, err := l.Commit(t.Context(), lake.Commit{Table: "raw.posts", ID: id, Add: []string{write(t, l, "a", noon, id)}}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return
-	}
-	dir := t.TempDir()
-	l := open(t, dir, nil)
-	if err := l.Ensure(t.Context(), lake.RawPosts()); err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	for w := range 3 {
-		wg.Go(func() {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWritersOfSeveralProcesses$")
-			cmd.Env = append(os.Environ(), "FEEDLAKE_TEST_WRITER_DIR="+dir, fmt.Sprintf("FEEDLAKE_TEST_WRITER_ID=w%d", w))
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("writer %d: %v\n%s", w, err, out)
-			}
-		})
-	}
-	wg.Wait()
-	got := ids(t, l)
-	if n := len(slices.Compact(slices.Clone(got))); len(got) != 3*each || n != 3*each {
-		t.Errorf("%d rows, %d different, want %d", len(got), n, 3*each)
 	}
 }
 
@@ -390,57 +235,6 @@ func TestEnsureAddsColumns(t *testing.T) {
 	spec.Columns[1].Type = "VARCHAR"
 	if err := l.Ensure(ctx, spec); !errors.Is(err, feedlake.ErrConflict) {
 		t.Errorf("changed type: %v, want a conflict", err)
-	}
-}
-
-func TestTimeTravelAndListing(t *testing.T) {
-	l := open(t, t.TempDir(), nil)
-	ctx := context.Background()
-	for _, s := range lake.Fixed() {
-		if err := l.Ensure(ctx, s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	names, err := l.Tables(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.IsSorted(names) || len(names) != len(lake.Fixed()) {
-		t.Errorf("tables %v", names)
-	}
-	if _, err := l.Current(ctx, "raw.nothing"); !errors.Is(err, feedlake.ErrNotFound) {
-		t.Errorf("missing table: %v", err)
-	}
-	if s, err := l.Current(ctx, "raw.posts"); err != nil || s.ID != 0 {
-		t.Errorf("empty table: %+v, %v", s, err)
-	}
-	first, err := l.Commit(ctx, lake.Commit{Table: "raw.posts", Add: []string{write(t, l, "a", noon, "1")}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.Commit(ctx, lake.Commit{Table: "raw.posts", Add: []string{write(t, l, "a", noon, "2")}}); err != nil {
-		t.Fatal(err)
-	}
-	db, err := query.Open(ctx, query.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	for at, want := range map[int64]int{first.ID: 1, 0: 0} {
-		if _, err := db.Pin(ctx, l, map[string]int64{"raw.posts": at}); err != nil {
-			t.Fatal(err)
-		}
-		var n int
-		if err := db.SQL().QueryRowContext(ctx, "select count(*) from raw.posts").Scan(&n); err != nil || n != want {
-			t.Errorf("at %d: %d rows, %v, want %d", at, n, err, want)
-		}
-	}
-	if _, err := l.Files(ctx, "raw.posts", 12345); !errors.Is(err, feedlake.ErrNotFound) {
-		t.Errorf("missing snapshot: %v", err)
-	}
-	snaps, err := l.Snapshots(ctx, "raw.posts")
-	if err != nil || len(snaps) != 2 || snaps[0].ID != first.ID {
-		t.Errorf("snapshots %+v, %v", snaps, err)
 	}
 }
 

@@ -42,7 +42,7 @@ func (p Partition) Value(column string) (string, bool) {
 
 // File is one immutable Parquet file of a snapshot.
 type File struct {
-	Path      string // local path
+	Path      string // local path, or location in a bucket; see Lake.Local
 	Rows      int64
 	Bytes     int64
 	Partition Partition

@@ -2,15 +2,11 @@ package lake
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"time"
 
-	iceberg "github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
-
-	"github.com/feedlake/feedlake"
 )
 
 // Keys of a snapshot's summary.
@@ -90,48 +86,7 @@ func (l *Lake) Files(ctx context.Context, name string, snapshot int64) ([]File, 
 	if err != nil {
 		return nil, err
 	}
-	return filesOf(ctx, t, name, snapshot)
-}
-
-// filesOf plans a full scan. Copy-on-write only: a delete file would make a
-// plain read of the Parquet files wrong, so it is an error.
-func filesOf(ctx context.Context, t *table.Table, name string, snapshot int64) ([]File, error) {
-	if t.SnapshotByID(snapshot) == nil {
-		return nil, fmt.Errorf("table %s: snapshot %d: %w", name, snapshot, feedlake.ErrNotFound)
-	}
-	tasks, err := t.Scan(table.WithSnapshotID(snapshot)).PlanFiles(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("plan table %s: %w", name, err)
-	}
-	specs := map[int]iceberg.PartitionSpec{}
-	for _, s := range t.Metadata().PartitionSpecs() {
-		specs[s.ID()] = s
-	}
-	files := make([]File, 0, len(tasks))
-	for _, task := range tasks {
-		if len(task.DeleteFiles)+len(task.EqualityDeleteFiles)+len(task.DeletionVectorFiles) > 0 {
-			return nil, feedlake.Hint(fmt.Errorf("table %s: snapshot %d has delete files: %w", name, snapshot, feedlake.ErrRejected),
-				"another engine wrote it merge-on-read; set write.delete.mode, write.update.mode and write.merge.mode to copy-on-write there")
-		}
-		df := task.File
-		files = append(files, File{
-			Path: localPath(df.FilePath()), Rows: df.Count(), Bytes: df.FileSizeBytes(),
-			Partition: partitionOf(specs[int(df.SpecID())], df),
-		})
-	}
-	slices.SortFunc(files, func(a, b File) int {
-		if a.Partition != b.Partition {
-			if a.Partition < b.Partition {
-				return -1
-			}
-			return 1
-		}
-		if a.Path < b.Path {
-			return -1
-		}
-		return 1
-	})
-	return files, nil
+	return l.filesOf(ctx, t, name, snapshot)
 }
 
 // removeQuietly deletes files that no snapshot names; an error leaves an

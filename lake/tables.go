@@ -93,8 +93,18 @@ func Steps() Spec {
 	}
 }
 
+// Erased is ops.erasures: what was taken down and must not enter the lake again.
+// It holds neither ids nor texts, only their hashes; see Erasures.
+func Erased() Spec {
+	return Spec{
+		Name:    "ops.erasures",
+		Columns: columns("kind", "VARCHAR", "source", "VARCHAR", "hash", "VARCHAR", "at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
+		Key:     []string{"kind", "source", "hash"},
+	}
+}
+
 // Fixed lists the specs of the tables that feedlake itself writes, beside those
 // that SQL models make.
 func Fixed() []Spec {
-	return []Spec{RawPosts(), RawRejects(), Labels(), SentimentScores(), Champions(), Trends(), Steps()}
+	return []Spec{RawPosts(), RawRejects(), Labels(), SentimentScores(), Champions(), Trends(), Steps(), Erased()}
 }

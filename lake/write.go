@@ -15,14 +15,18 @@ import (
 	"github.com/feedlake/feedlake"
 )
 
-// NewPath returns a path for a new Parquet file of a table's partition. No two
-// calls return the same path, in any process, so a file is never written twice.
+// NewPath returns a local path for a new Parquet file of a table's partition. No
+// two calls return the same path, in any process, so a file is never written
+// twice. Where the warehouse is a bucket, Commit brings the file there.
 func (l *Lake) NewPath(name string, p Partition) (string, error) {
 	id, err := identifier(name)
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(l.base, id[0], id[1], "data", filepath.FromSlash(string(p)))
+	// The folder's name is for people only. A percent sign in it would be escaped
+	// once more in the file's URL, which not every engine undoes.
+	folder := strings.ReplaceAll(string(p), "%", "~")
+	dir := filepath.Join(l.store.stage(), id[0], id[1], "data", filepath.FromSlash(folder))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make folder of %s: %w", name, err)
 	}
@@ -74,16 +78,20 @@ func (w *RowWriter[T]) Write(rows []T) error {
 	return nil
 }
 
-// Close finishes the file, makes it durable and returns its path. The file
-// belongs to the table only after a Commit that adds it.
-func (w *RowWriter[T]) Close() (string, error) {
+// Close finishes the file, makes it durable in the warehouse and returns its
+// path. The file belongs to the table only after a Commit that adds it.
+func (w *RowWriter[T]) Close(ctx context.Context) (string, error) {
 	err := w.l.ic("close", w.path, func() error {
 		return errors.Join(w.w.Close(), w.buf.Flush(), w.file.Sync(), w.file.Close())
 	})
 	if err != nil {
 		return "", w.fail(err)
 	}
-	return w.path, nil
+	paths, err := w.l.Land(ctx, w.path)
+	if err != nil {
+		return "", err
+	}
+	return paths[0], nil
 }
 
 // Abort throws the file away.
@@ -109,5 +117,5 @@ func WriteRows[T any](ctx context.Context, l *Lake, name string, p Partition, ro
 		w.Abort()
 		return "", err
 	}
-	return w.Close()
+	return w.Close(ctx)
 }

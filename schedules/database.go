@@ -25,6 +25,7 @@ type dialect struct {
 	broken  func(error) bool                            // the server or the way to it broke: another try may help
 	aborted func(error) bool                            // of an error of a commit: nothing was committed
 	explain func(error) error                           // adds the next step for a person
+	scrub   []string                                    // statements, outside a transaction, after which old bytes of rows are gone
 }
 
 // querier runs queries in a transaction; parameters are written as ?.

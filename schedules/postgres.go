@@ -82,6 +82,7 @@ func postgresDialect(config *pgx.ConnConfig, schema string) dialect {
 		broken:  pgBroken,
 		aborted: pgAborted,
 		explain: s.explain,
+		scrub:   []string{"vacuum " + pgx.Identifier{schema, "runs"}.Sanitize(), "vacuum " + pgx.Identifier{schema, "steps"}.Sanitize()},
 	}
 }
 

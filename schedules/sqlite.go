@@ -30,6 +30,7 @@ func openSQLite(path string) (*sql.DB, dialect, error) {
 		broken:  func(error) bool { return false },
 		aborted: func(error) bool { return true }, // the driver rolls back what it cannot commit
 		explain: func(err error) error { return err },
+		scrub:   []string{"vacuum", "pragma wal_checkpoint(truncate)"},
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {

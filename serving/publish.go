@@ -186,7 +186,21 @@ func (o PublishOptions) tryTable(ctx context.Context, table string) (TableResult
 		res.State = StateCurrent
 		return res, nil
 	}
-	b, files, err := o.plan(ctx, table, held, cur)
+	cols, err := o.Lake.Columns(ctx, table)
+	if err != nil {
+		return res, err
+	}
+	if !hasDay(cols) && held.Snapshot != 0 { // replaced whole, or not at all
+		changed, err := o.Lake.Changed(ctx, table, held.Snapshot, cur.ID)
+		if err == nil && len(changed) == 0 {
+			res.State, res.Snapshot = StateCurrent, held.Snapshot
+			return res, nil
+		}
+		if err != nil && !errors.Is(err, feedlake.ErrNotFound) {
+			return res, err
+		}
+	}
+	b, files, err := o.plan(ctx, table, cols, held, cur)
 	if err != nil {
 		return res, err
 	}
@@ -200,11 +214,7 @@ func (o PublishOptions) tryTable(ctx context.Context, table string) (TableResult
 
 // plan makes the batch, without its rows, that moves a target from what it
 // holds to cur, and lists the files that hold its rows.
-func (o PublishOptions) plan(ctx context.Context, table string, held Published, cur lake.Snapshot) (Batch, []lake.File, error) {
-	cols, err := o.Lake.Columns(ctx, table)
-	if err != nil {
-		return Batch{}, nil, err
-	}
+func (o PublishOptions) plan(ctx context.Context, table string, cols []lake.Column, held Published, cur lake.Snapshot) (Batch, []lake.File, error) {
 	key, err := o.Lake.Property(ctx, table, "feedlake.key")
 	if err != nil {
 		return Batch{}, nil, err
@@ -223,7 +233,7 @@ func (o PublishOptions) plan(ctx context.Context, table string, held Published, 
 	if key != "" {
 		b.Key = strings.Split(key, ",")
 	}
-	days, ok, err := o.changedDays(ctx, table, held.Snapshot, cols, files)
+	days, ok, err := o.changedDays(ctx, table, held.Snapshot, cur.ID, cols)
 	if err != nil || !ok {
 		return b, files, err
 	}
@@ -239,15 +249,14 @@ func (o PublishOptions) plan(ctx context.Context, table string, held Published, 
 // windowColumn is the column by which tables are partitioned in time.
 const windowColumn = "day"
 
-// changedDays lists the days, sorted, whose files differ between the published
-// snapshot and files. It answers false when the table can only be replaced
-// whole.
-func (o PublishOptions) changedDays(ctx context.Context, table string, base int64, cols []lake.Column, files []lake.File) ([]string, bool, error) {
-	hasDay := slices.ContainsFunc(cols, func(c lake.Column) bool { return c.Name == windowColumn && c.Type == "DATE" })
-	if base == 0 || !hasDay {
+// changedDays lists the days, sorted, whose rows differ between the published
+// snapshot and the current one. It answers false when the table can only be
+// replaced whole.
+func (o PublishOptions) changedDays(ctx context.Context, table string, base, cur int64, cols []lake.Column) ([]string, bool, error) {
+	if base == 0 || !hasDay(cols) {
 		return nil, false, nil
 	}
-	before, err := o.Lake.Files(ctx, table, base)
+	changed, err := o.Lake.Changed(ctx, table, base, cur)
 	if errors.Is(err, feedlake.ErrNotFound) {
 		return nil, false, nil // expired, or another lake's
 	}
@@ -255,7 +264,7 @@ func (o PublishOptions) changedDays(ctx context.Context, table string, base int6
 		return nil, false, err
 	}
 	var days []string
-	for _, p := range lake.Diff(before, files) {
+	for _, p := range changed {
 		day, ok := p.Value(windowColumn)
 		if _, err := time.Parse(time.DateOnly, day); !ok || err != nil {
 			return nil, false, nil
@@ -264,6 +273,10 @@ func (o PublishOptions) changedDays(ctx context.Context, table string, base int6
 	}
 	slices.Sort(days)
 	return slices.Compact(days), true, nil
+}
+
+func hasDay(cols []lake.Column) bool {
+	return slices.ContainsFunc(cols, func(c lake.Column) bool { return c.Name == windowColumn && c.Type == "DATE" })
 }
 
 // windowsOf merges sorted UTC days into as few windows as possible.
@@ -292,7 +305,7 @@ func (o PublishOptions) rows(ctx context.Context, table string, cols []lake.Colu
 	return func(yield func([]any, error) bool) {
 		*n = 0
 		for _, group := range groups(files, rowsAtOnce) {
-			for row, err := range readFiles(ctx, o.DB, cols, group) {
+			for row, err := range readFiles(ctx, o.Lake, o.DB, cols, group) {
 				if err == nil {
 					*n++
 				}

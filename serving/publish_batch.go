@@ -204,8 +204,14 @@ func withoutNUL(v any) any {
 }
 
 // readFiles yields the rows of the lake's files.
-func readFiles(ctx context.Context, db *query.DB, cols []lake.Column, files []lake.File) iter.Seq2[[]any, error] {
+func readFiles(ctx context.Context, l *lake.Lake, db *query.DB, cols []lake.Column, files []lake.File) iter.Seq2[[]any, error] {
 	return func(yield func([]any, error) bool) {
+		files, release, err := l.Readable(ctx, files)
+		if err != nil {
+			yield(nil, fmt.Errorf("read lake: %w", err))
+			return
+		}
+		defer release()
 		rows, err := db.SQL().QueryContext(ctx, query.Select(cols, files))
 		if err != nil {
 			yield(nil, fmt.Errorf("read lake: %w", err))

@@ -271,3 +271,59 @@ func TestPublishFaults(t *testing.T) {
 		})
 	}
 }
+
+// TestPublishAfterCompaction sends no row of tables that were only compacted; of
+// one with days the provenance moves on, so that its snapshot may expire.
+func TestPublishAfterCompaction(t *testing.T) {
+	f := newPublishFixture(t)
+	spec := lake.Spec{Name: "marts.whole", Key: []string{"source"}, Columns: []lake.Column{{Name: "source", Type: "VARCHAR"}, {Name: "posts", Type: "BIGINT"}}}
+	if err := f.lake.Ensure(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	add := func(table string, p lake.Partition, row any) {
+		t.Helper()
+		var path string
+		var err error
+		switch r := row.(type) {
+		case volumeRow:
+			path, err = lake.WriteRows(t.Context(), f.lake, table, p, []volumeRow{r})
+		case wholeRow:
+			path, err = lake.WriteRows(t.Context(), f.lake, table, p, []wholeRow{r})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.lake.Commit(t.Context(), lake.Commit{Table: table, Add: []string{path}, Summary: map[string]string{"feedlake.model": table + "@abc"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	day := time.Date(2016, 10, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 3 {
+		posts := int64(i)
+		add("marts.volume", "day=2016-10-01", volumeRow{Day: int32(day.Unix() / 86400), Source: fmt.Sprint(i), Posts: &posts})
+		add("marts.whole", "", wholeRow{Source: fmt.Sprint(i), Posts: posts})
+	}
+	if _, states, err := f.publish(t); err != nil || states != "other no data yet 0, volume published 3, whole published 3" {
+		t.Fatalf("%s, %v", states, err)
+	}
+	rep, err := f.lake.Compact(t.Context(), lake.CompactOptions{MinFiles: 2, Rewrite: f.opts.DB.Rewrite})
+	if err != nil || len(rep.Partitions) != 2 {
+		t.Fatalf("compacted %+v, %v", rep.Partitions, err)
+	}
+	sent, states, err := f.publish(t)
+	if err != nil || states != "other no data yet 0, volume published 0, whole nothing new 0" {
+		t.Errorf("%s, %v", states, err)
+	}
+	if len(sent) != 1 || len(sent[0].Windows)+len(sent[0].Rows) != 0 || !strings.HasPrefix(sent[0].From, "marts.volume@abc") {
+		t.Errorf("sent %+v", sent)
+	}
+	add("marts.whole", "", wholeRow{Source: "new", Posts: 1})
+	if _, states, err = f.publish(t); err != nil || states != "other no data yet 0, volume nothing new 0, whole published 4" {
+		t.Errorf("%s, %v", states, err)
+	}
+}
+
+type wholeRow struct {
+	Source string `parquet:"source,optional"`
+	Posts  int64  `parquet:"posts"`
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
 )
@@ -179,7 +181,7 @@ func (s *scoring) changed(ctx context.Context, snapshot int64) ([]scorePart, err
 	if err != nil {
 		return nil, err
 	}
-	todo, err := changedSince(ctx, s.Lake, scoredInput, scoredTable, s.state(), s.Version, posts)
+	todo, err := changedSince(ctx, s.Lake, scoredInput, scoredTable, s.state(), s.Version, snapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -206,23 +208,23 @@ func (s *scoring) changed(ctx context.Context, snapshot int64) ([]scorePart, err
 	return out, nil
 }
 
-// changedSince compares the input's files now with those of the snapshot that
-// the output's state names. Another version, or a snapshot that is gone, means
-// every partition.
-func changedSince(ctx context.Context, l *lake.Lake, input, output, key string, version int, now []lake.File) ([]lake.Partition, error) {
+// changedSince lists the partitions of the input that changed from the snapshot
+// that the output's state names to now. Another version, or a snapshot that is
+// gone, means every partition.
+func changedSince(ctx context.Context, l *lake.Lake, input, output, key string, version int, now int64) ([]lake.Partition, error) {
 	text, err := l.Property(ctx, output, key)
 	if err != nil {
 		return nil, err
 	}
 	var was scored
 	if text == "" || json.Unmarshal([]byte(text), &was) != nil || was.Version != version {
-		return lake.Diff(nil, now), nil
+		return l.Changed(ctx, input, 0, now)
 	}
-	before, err := l.Files(ctx, input, was.Snapshot)
-	if err != nil {
-		return lake.Diff(nil, now), nil //nolint:nilerr // an expired snapshot: look at everything
+	list, err := l.Changed(ctx, input, was.Snapshot, now)
+	if errors.Is(err, feedlake.ErrNotFound) {
+		return l.Changed(ctx, input, 0, now)
 	}
-	return lake.Diff(before, now), nil
+	return list, err
 }
 
 // unscored yields the posts of a partition without a score of the version.
@@ -243,7 +245,7 @@ func (s *scoring) partition(ctx context.Context, p scorePart) error {
 		if err != nil {
 			return err
 		}
-		if err := s.DB.View(ctx, "scoring."+name, cols, files); err != nil {
+		if err := s.DB.ViewOf(ctx, s.Lake, "scoring."+name, cols, files); err != nil {
 			return err
 		}
 	}
@@ -254,7 +256,7 @@ func (s *scoring) partition(ctx context.Context, p scorePart) error {
 	if s.open == nil {
 		return nil
 	}
-	path, err := s.open.Close()
+	path, err := s.open.Close(ctx)
 	s.open = nil
 	if err != nil {
 		return err

@@ -381,3 +381,66 @@ func (f expectFunc) Expect(_ context.Context, hours []serving.Hour) ([]serving.E
 	}
 	return out, nil
 }
+
+// TestCompactionIsNothingToScore compacts what scoring and trends read, and what
+// they write: nothing is looked at again.
+func TestCompactionIsNothingToScore(t *testing.T) {
+	l := scoreLake(t, t.TempDir(), nil)
+	db := openDB(t)
+	s := &lengths{}
+	add := func(table, sql string) {
+		t.Helper()
+		p := lake.MakePartition("source", "a", "day", "2026-01-01")
+		path, err := l.NewPath(table, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.SQL().ExecContext(t.Context(), "copy ("+sql+") to "+query.Quote(path)+" (format parquet)"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Commit(t.Context(), lake.Commit{Table: table, Add: []string{path}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	score := func() serving.ScoreResult {
+		t.Helper()
+		res, err := serving.Score(t.Context(), scoreOptions(l, db, s, 1, "r"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	trends := func() serving.TrendResult {
+		t.Helper()
+		res, err := serving.Trends(t.Context(), serving.TrendOptions{Lake: l, DB: db, Counts: surprise{}, Model: "c", Version: 1, RunID: "r", Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	for i := range 3 {
+		add("features.posts", fmt.Sprintf("select 'a' as source, '%d' as id, date '2026-01-01' as day, 'text %d' as text, md5('text %d') as text_md5", i, i, i))
+		add("features.hashtag_hourly", fmt.Sprintf(`select 'a' as source, 'h%d' as hashtag, timestamptz '2026-01-01 10:00:00Z' as hour, date '2026-01-01' as day, 10::bigint as posts, 1::bigint as authors,
+			0::bigint as posts_24h, 1680::bigint as posts_7d, 0::bigint as posts_28d, 0::bigint as same_hour_7d, null::bigint as hours_since_last, 200::bigint as hours_known`, i))
+		score()
+	}
+	trends()
+	rows := lines(t, l, scoredRows)
+	rep, err := l.Compact(t.Context(), lake.CompactOptions{MinFiles: 2, Rewrite: db.Rewrite})
+	if err != nil || len(rep.Partitions) != 3 {
+		t.Fatalf("compacted %+v, %v", rep.Partitions, err)
+	}
+	if res := score(); res.Partitions != 0 || s.calls.Load() != 3 {
+		t.Errorf("scored again: %+v", res)
+	}
+	if res := trends(); res.Partitions != 0 {
+		t.Errorf("searched again: %+v", res)
+	}
+	if d := cmp.Diff(rows, lines(t, l, scoredRows)); d != "" || len(rows) != 3 {
+		t.Error(d)
+	}
+	add("features.posts", "select 'a' as source, 'late' as id, date '2026-01-01' as day, 'late' as text, md5('late') as text_md5")
+	if res := score(); res.Partitions != 1 || res.Scored != 1 {
+		t.Errorf("a late post: %+v", res)
+	}
+}

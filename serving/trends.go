@@ -113,7 +113,7 @@ func (o TrendOptions) run(ctx context.Context) (TrendResult, error) {
 	if err != nil {
 		return res, err
 	}
-	todo, err := changedSince(ctx, o.Lake, trendsInput, trendsTable, trendsState, o.Version, files)
+	todo, err := changedSince(ctx, o.Lake, trendsInput, trendsTable, trendsState, o.Version, cur.ID)
 	if err != nil || len(todo) == 0 {
 		return res, err
 	}
@@ -158,7 +158,7 @@ func (o TrendOptions) partition(ctx context.Context, p lake.Partition, all []lak
 	if err != nil {
 		return "", err
 	}
-	if err := o.DB.View(ctx, "scoring.hours", cols, files); err != nil {
+	if err := o.DB.ViewOf(ctx, o.Lake, "scoring.hours", cols, files); err != nil {
 		return "", err
 	}
 	out, err := o.expect(ctx, res.Snapshot)

@@ -245,6 +245,7 @@ type LabelResult struct {
 	Added   int        `json:"added"`
 	Known   bool       `json:"known"` // the same content was imported before: nothing added
 	Bad     []BadLabel `json:"bad"`
+	Erased  int        `json:"erased,omitempty"` // texts that were taken down before and did not enter
 }
 
 // labelDigest is the property of ml.labels that holds the digest of a set's
@@ -259,15 +260,23 @@ func ImportLabels(ctx context.Context, o LabelImport) (LabelResult, error) {
 	if labeller == "" {
 		labeller = "import"
 	}
+	erased, err := o.Lake.Erasures(ctx)
+	if err != nil {
+		return res, fmt.Errorf("import labels %s: %w", o.Dataset, err)
+	}
 	var rows []LabelRow
 	digest := sha256.New()
-	err := o.Read(func(l Labelled) error {
+	err = o.Read(func(l Labelled) error {
 		id := l.ID
 		if id == "" {
 			sum := sha256.Sum256([]byte(l.Text))
 			id = hex.EncodeToString(sum[:8])
 		}
 		_, _ = fmt.Fprintf(digest, "%q %q %q %d\n", id, l.Text, l.Lang, l.Label)
+		if erased.Label(o.Dataset, id) {
+			res.Erased++
+			return ctx.Err()
+		}
 		rows = append(rows, LabelRow{
 			Source: "labels", ID: id, Text: l.Text, Lang: l.Lang, Label: sentimentLabels[l.Label],
 			Labeller: labeller, Dataset: o.Dataset, LabelledAt: o.Now().UTC(), RunID: o.RunID,
@@ -277,7 +286,7 @@ func ImportLabels(ctx context.Context, o LabelImport) (LabelResult, error) {
 	if err != nil {
 		return res, fmt.Errorf("import labels %s: %w", o.Dataset, err)
 	}
-	if len(rows) == 0 {
+	if len(rows) == 0 && res.Erased == 0 {
 		return res, fmt.Errorf("import labels %s: no usable record, %d bad: %w", o.Dataset, len(res.Bad), feedlake.ErrRejected)
 	}
 	sum := hex.EncodeToString(digest.Sum(nil))
@@ -290,12 +299,16 @@ func ImportLabels(ctx context.Context, o LabelImport) (LabelResult, error) {
 		return res, nil
 	}
 	part := lake.MakePartition("dataset", o.Dataset)
-	path, err := lake.WriteRows(ctx, o.Lake, "ml.labels", part, rows)
-	if err != nil {
-		return res, err
+	var add []string
+	if len(rows) > 0 {
+		path, err := lake.WriteRows(ctx, o.Lake, "ml.labels", part, rows)
+		if err != nil {
+			return res, err
+		}
+		add = append(add, path)
 	}
 	_, err = o.Lake.Commit(ctx, lake.Commit{
-		Table: "ml.labels", ID: "labels " + o.Dataset + " " + sum, Add: []string{path}, Replace: []lake.Partition{part},
+		Table: "ml.labels", ID: "labels " + o.Dataset + " " + sum, Add: add, Replace: []lake.Partition{part},
 		Set:     map[string]string{labelDigest(o.Dataset): sum},
 		Expect:  map[string]string{labelDigest(o.Dataset): old},
 		Summary: map[string]string{lake.SummaryRunID: o.RunID, "feedlake.dataset": o.Dataset},

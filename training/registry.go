@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -48,6 +49,7 @@ type Registry struct {
 
 // Names in the registry's folder.
 const (
+	modelsFolder = "models"
 	cardFile     = "card.json"
 	championFile = "champion"
 	auditFile    = "audit.jsonl"
@@ -55,12 +57,17 @@ const (
 
 // NewRegistry returns the registry of a lake: its folder models.
 func NewRegistry(l *lake.Lake, now func() time.Time) *Registry {
-	return &Registry{dir: filepath.Join(l.Dir(), "models"), lake: l, now: now}
+	return &Registry{dir: filepath.Join(l.Dir(), modelsFolder), lake: l, now: now}
 }
 
 // Dir is the folder of a version.
 func (r *Registry) Dir(model string, version int) string {
 	return filepath.Join(r.dir, model, fmt.Sprintf("v%04d", version))
+}
+
+// key names a file of the registry below the lake's folder.
+func (r *Registry) key(parts ...string) string {
+	return path.Join(append([]string{modelsFolder}, parts...)...)
 }
 
 // Models lists the names of models that have a version, sorted.
@@ -142,9 +149,13 @@ func (r *Registry) Champion(model string) (Card, error) {
 	return r.Card(model, n)
 }
 
+// Pull brings the versions that other machines made to this one. Where the lake
+// is one folder there is nothing to bring.
+func (r *Registry) Pull(ctx context.Context) error { return r.lake.Pull(ctx, modelsFolder) }
+
 // Reserve makes an empty folder for the next version of a model and returns it.
 // Two processes never get the same version.
-func (r *Registry) Reserve(model string) (version int, dir string, err error) {
+func (r *Registry) Reserve(ctx context.Context, model string) (version int, dir string, err error) {
 	if err := os.MkdirAll(filepath.Join(r.dir, model), 0o755); err != nil {
 		return 0, "", fmt.Errorf("reserve version of %s: %w", model, err)
 	}
@@ -162,7 +173,14 @@ func (r *Registry) Reserve(model string) (version int, dir string, err error) {
 		dir = r.Dir(model, version)
 		err := os.Mkdir(dir, 0o755)
 		if err == nil {
-			return version, dir, nil
+			ours, err := r.lake.Claim(ctx, r.key(model, filepath.Base(dir)))
+			if err != nil {
+				return 0, "", fmt.Errorf("reserve version of %s: %w", model, err)
+			}
+			if ours {
+				return version, dir, nil
+			}
+			continue
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return 0, "", fmt.Errorf("reserve version of %s: %w", model, err)
@@ -171,12 +189,19 @@ func (r *Registry) Reserve(model string) (version int, dir string, err error) {
 }
 
 // Add completes a reserved version: with its card the version becomes visible.
-func (r *Registry) Add(c Card) error {
+func (r *Registry) Add(ctx context.Context, c Card) error {
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write card of %s: %w", c.Model, err)
 	}
-	return writeFile(filepath.Join(r.Dir(c.Model, c.Version), cardFile), append(b, '\n'))
+	dir := r.Dir(c.Model, c.Version)
+	if err := r.lake.Push(ctx, r.key(c.Model, filepath.Base(dir))); err != nil { // the card comes last: with it the version is there
+		return fmt.Errorf("write card of %s: %w", c.Model, err)
+	}
+	if err := writeFile(filepath.Join(dir, cardFile), append(b, '\n')); err != nil {
+		return err
+	}
+	return r.lake.Push(ctx, r.key(c.Model, filepath.Base(dir), cardFile))
 }
 
 // Change is one line of a model's audit trail: what was in use, what is, who
@@ -212,6 +237,9 @@ func (r *Registry) Promote(ctx context.Context, model string, version int, runID
 		if err := writeFile(filepath.Join(r.dir, model, championFile), fmt.Appendf(nil, "%d\n", version)); err != nil {
 			return err
 		}
+	}
+	if err := r.lake.Push(ctx, r.key(model, championFile), r.key(model, auditFile)); err != nil {
+		return err
 	}
 	return r.Sync(ctx, runID)
 }

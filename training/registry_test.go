@@ -18,14 +18,14 @@ import (
 
 func addVersion(t *testing.T, r *training.Registry, model string) int {
 	t.Helper()
-	v, dir, err := r.Reserve(model)
+	v, dir, err := r.Reserve(t.Context(), model)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if dir != r.Dir(model, v) {
 		t.Errorf("version %d lies in %s", v, dir)
 	}
-	if err := r.Add(training.Card{Model: model, Version: v}); err != nil {
+	if err := r.Add(t.Context(), training.Card{Model: model, Version: v}); err != nil {
 		t.Fatal(err)
 	}
 	return v
@@ -61,7 +61,7 @@ func TestRegistry(t *testing.T) {
 		t.Errorf("champion of nothing: %v", err)
 	}
 	one, two := addVersion(t, r, "m"), addVersion(t, r, "m")
-	if _, _, err := r.Reserve("m"); err != nil { // a version that is never completed
+	if _, _, err := r.Reserve(t.Context(), "m"); err != nil { // a version that is never completed
 		t.Fatal(err)
 	}
 	other := addVersion(t, r, "n")

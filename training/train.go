@@ -52,7 +52,7 @@ func TrainSentiment(ctx context.Context, o Options, t SentimentTrainer, gate Gat
 		Examples: len(d.Fit), Held: len(d.Held), Labels: d.Counts, Seed: o.Seed, CodeVersion: o.CodeVersion,
 	}
 	var dir string
-	if card.Version, dir, err = o.Registry.Reserve(ModelSentiment); err != nil {
+	if card.Version, dir, err = o.Registry.Reserve(ctx, ModelSentiment); err != nil {
 		return card, err
 	}
 	began := o.Now()
@@ -101,7 +101,7 @@ func (o Options) admit(ctx context.Context, card Card, verdict error) (Card, err
 	if verdict != nil {
 		card.GateVerdict = verdict.Error()
 	}
-	if err := o.Registry.Add(card); err != nil {
+	if err := o.Registry.Add(ctx, card); err != nil {
 		return card, err
 	}
 	o.Log.InfoContext(ctx, "model trained", "model", card.Model, "version", card.Version, "verdict", card.GateVerdict, "rows", card.Examples)
@@ -124,7 +124,7 @@ func TrainTrends(ctx context.Context, o Options, t CountTrainer) (Card, error) {
 		Examples: len(hours), Seed: o.Seed, CodeVersion: o.CodeVersion,
 	}
 	var dir string
-	if card.Version, dir, err = o.Registry.Reserve(ModelTrends); err != nil {
+	if card.Version, dir, err = o.Registry.Reserve(ctx, ModelTrends); err != nil {
 		return card, err
 	}
 	began := o.Now()

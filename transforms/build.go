@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -38,12 +37,12 @@ type build struct {
 // run computes the plan query by query, then publishes all of it at once.
 func (b *build) run(ctx context.Context) error {
 	if err := b.compute(ctx); err != nil {
-		discard(b.add)
+		b.discard(b.add)
 		return err
 	}
 	if err := b.publish(ctx); err != nil {
 		if errors.Is(err, errLostRace) {
-			discard(b.add) // sure to be in no snapshot; after any other answer they stay
+			b.discard(b.add) // sure to be in no snapshot; after any other answer they stay
 		}
 		return err
 	}
@@ -74,7 +73,7 @@ func (b *build) compute(ctx context.Context) error {
 // chunk computes and checks one query.
 func (b *build) chunk(ctx context.Context, c chunk) error {
 	q := Query{
-		Model: *b.m, Inputs: c.inputs, Columns: map[string][]lake.Column{}, Partitions: c.partitions,
+		Model: *b.m, Inputs: c.inputs, Columns: map[string][]lake.Column{}, Snapshots: map[string]int64{}, Partitions: c.partitions,
 		Extra: []Constant{{"_run_id", b.RunID}, {"_model", b.m.ID()}, {"_inputs", provenance(b.inputs)}},
 		Keep:  b.keep,
 		Staging: func(p lake.Partition) (string, error) {
@@ -82,7 +81,7 @@ func (b *build) chunk(ctx context.Context, c chunk) error {
 		},
 	}
 	for _, s := range b.inputs {
-		q.Columns[s.table] = s.columns
+		q.Columns[s.table], q.Snapshots[s.table] = s.columns, s.snapshot
 	}
 	for _, files := range c.inputs {
 		for _, f := range files {
@@ -96,7 +95,7 @@ func (b *build) chunk(ctx context.Context, c chunk) error {
 		return err
 	}
 	if err := b.take(ctx, c, out); err != nil {
-		discard(out.Files)
+		b.discard(out.Files)
 		return err
 	}
 	b.at.Rows += out.Rows
@@ -153,7 +152,7 @@ func (b *build) take(ctx context.Context, c chunk, out Output) error {
 			b.add = append(b.add, f)
 		}
 	}
-	discard(reject)
+	b.discard(reject)
 	return nil
 }
 
@@ -204,6 +203,9 @@ func (b *build) publish(ctx context.Context) error {
 			return err
 		}
 		b.rep.Snapshot = snap.ID
+		for i := range b.add {
+			b.add[i].Path = b.Lake.Committed(b.add[i].Path)
+		}
 	}
 	b.rep.Partitions, b.rep.Files = b.replaced, len(b.add)
 	for _, f := range b.add {
@@ -287,9 +289,9 @@ func (b *build) freshness(ctx context.Context, files []lake.File) error {
 
 // discard removes staged files that no snapshot names; one that stays is an
 // orphan, which is harmless.
-func discard(files []lake.File) {
+func (b *build) discard(files []lake.File) {
 	for _, f := range files {
-		_ = os.Remove(f.Path)
+		b.Lake.Discard(f.Path)
 	}
 }
 

@@ -12,6 +12,10 @@ type Query struct {
 	Model   Model
 	Inputs  map[string][]lake.File   // the files to read of each input; none: an empty table
 	Columns map[string][]lake.Column // the columns of each input
+	// Snapshots are those that Inputs were planned from. An engine that has the
+	// lake's catalog may read an input from there: the partitions of the files,
+	// of that snapshot, which are the same rows. 0 or none: read the files.
+	Snapshots map[string]int64
 	// Partitions are the output partitions that are wanted; rows of others are
 	// not returned. nil: all.
 	Partitions []lake.Partition

@@ -18,8 +18,8 @@ type source struct {
 	back     int
 	snapshot int64
 	columns  []lake.Column
-	files    []lake.File // of snapshot
-	before   []lake.File // of the snapshot that the output was made from
+	files    []lake.File      // of snapshot
+	changed  []lake.Partition // since the snapshot that the output was made from
 }
 
 // plan says which output partitions to compute.
@@ -45,8 +45,8 @@ func newMapping(m *Model, s *source) mapping {
 	switch { // an empty input is partitioned as it was before
 	case len(s.files) > 0:
 		have = partitionColumns(s.files[0].Partition)
-	case len(s.before) > 0:
-		have = partitionColumns(s.before[0].Partition)
+	case len(s.changed) > 0:
+		have = partitionColumns(s.changed[0])
 	}
 	for _, c := range m.Partition {
 		if slices.Contains(have, c) {
@@ -165,7 +165,7 @@ func openReason(reason string, st state, inputs []source) string {
 }
 
 func anyChanged(inputs []source) bool {
-	return slices.ContainsFunc(inputs, func(s source) bool { return len(lake.Diff(s.before, s.files)) > 0 })
+	return slices.ContainsFunc(inputs, func(s source) bool { return len(s.changed) > 0 })
 }
 
 // candidatePartitions lists the output partitions that may have rows, by day.
@@ -204,7 +204,7 @@ func byDay(a, b lake.Partition) int {
 func markDirty(m *Model, s *source, candidates []lake.Partition, dirty map[lake.Partition]bool) {
 	g := newMapping(m, s)
 	keys := map[lake.Partition]bool{}
-	for _, p := range lake.Diff(s.before, s.files) {
+	for _, p := range s.changed {
 		for k := 0; k <= g.back; k++ {
 			keys[g.project(p, k)] = true
 		}

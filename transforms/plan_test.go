@@ -48,6 +48,21 @@ func built(held ...lake.Partition) state {
 	return state{Exists: true, Built: true, Model: "h", Inputs: map[string]int64{"a": 1, "b": 1}, Held: held}
 }
 
+// moved is an input with its files then and now.
+type moved struct {
+	table         string
+	back          int
+	before, files []lake.File
+}
+
+func sources(list []moved) []source {
+	out := make([]source, len(list))
+	for i, m := range list {
+		out[i] = source{table: m.table, back: m.back, files: m.files, changed: lake.Diff(m.before, m.files)}
+	}
+	return out
+}
+
 func TestPlan(t *testing.T) {
 	bySourceDay := []string{"source", "day"}
 	still := days("v1", 1, 2, 3, 9)
@@ -57,50 +72,50 @@ func TestPlan(t *testing.T) {
 		partition []string
 		st        state
 		full      bool
-		inputs    []source
+		inputs    []moved
 		output    []lake.File
 		want      []lake.Partition
 		all       bool
 		reason    string
 	}{
-		{name: "first build", partition: bySourceDay, inputs: []source{{table: "a", files: days("v1", 2, 1)}}, want: xdays(1, 2), reason: "first build"},
-		{name: "first build of nothing", partition: bySourceDay, inputs: []source{{table: "a"}}, reason: "first build"},
-		{name: "nothing changed", partition: bySourceDay, st: built(), inputs: []source{{table: "a", before: still, files: still}}, output: still, reason: "inputs changed"},
-		{name: "late post", partition: bySourceDay, st: built(), inputs: []source{{table: "a", before: still, files: append(days("late", 2), still...)}}, output: still, want: xdays(2), reason: "inputs changed"},
-		{name: "edit replaces a file", partition: bySourceDay, st: built(), inputs: []source{{table: "a", before: still, files: append(days("v2", 2), days("v1", 1, 3, 9)...)}}, output: still, want: xdays(2), reason: "inputs changed"},
-		{name: "new day", partition: bySourceDay, st: built(), inputs: []source{{table: "a", before: still, files: append(days("v1", 4), still...)}}, output: still, want: xdays(4), reason: "inputs changed"},
-		{name: "deletion empties a day", partition: bySourceDay, st: built(), inputs: []source{{table: "a", before: still, files: days("v1", 1, 3, 9)}}, output: still, want: xdays(2), reason: "inputs changed"},
-		{name: "all deleted", partition: bySourceDay, st: built(), inputs: []source{{table: "a", before: still}}, output: still, want: xdays(1, 2, 3, 9), reason: "inputs changed"},
-		{name: "look-back widens", partition: bySourceDay, st: built(), inputs: []source{{table: "a", back: 2, before: still, files: append(days("late", 1), still...)}}, output: still, want: xdays(1, 2, 3), reason: "inputs changed"},
-		{name: "look-back of a deleted day", partition: bySourceDay, st: built(), inputs: []source{{table: "a", back: 7, before: still, files: days("v1", 1, 3, 9)}}, output: still, want: xdays(2, 3, 9), reason: "inputs changed"},
-		{name: "look-back leaves other sources", partition: bySourceDay, st: built(), inputs: []source{{
+		{name: "first build", partition: bySourceDay, inputs: []moved{{table: "a", files: days("v1", 2, 1)}}, want: xdays(1, 2), reason: "first build"},
+		{name: "first build of nothing", partition: bySourceDay, inputs: []moved{{table: "a"}}, reason: "first build"},
+		{name: "nothing changed", partition: bySourceDay, st: built(), inputs: []moved{{table: "a", before: still, files: still}}, output: still, reason: "inputs changed"},
+		{name: "late post", partition: bySourceDay, st: built(), inputs: []moved{{table: "a", before: still, files: append(days("late", 2), still...)}}, output: still, want: xdays(2), reason: "inputs changed"},
+		{name: "edit replaces a file", partition: bySourceDay, st: built(), inputs: []moved{{table: "a", before: still, files: append(days("v2", 2), days("v1", 1, 3, 9)...)}}, output: still, want: xdays(2), reason: "inputs changed"},
+		{name: "new day", partition: bySourceDay, st: built(), inputs: []moved{{table: "a", before: still, files: append(days("v1", 4), still...)}}, output: still, want: xdays(4), reason: "inputs changed"},
+		{name: "deletion empties a day", partition: bySourceDay, st: built(), inputs: []moved{{table: "a", before: still, files: days("v1", 1, 3, 9)}}, output: still, want: xdays(2), reason: "inputs changed"},
+		{name: "all deleted", partition: bySourceDay, st: built(), inputs: []moved{{table: "a", before: still}}, output: still, want: xdays(1, 2, 3, 9), reason: "inputs changed"},
+		{name: "look-back widens", partition: bySourceDay, st: built(), inputs: []moved{{table: "a", back: 2, before: still, files: append(days("late", 1), still...)}}, output: still, want: xdays(1, 2, 3), reason: "inputs changed"},
+		{name: "look-back of a deleted day", partition: bySourceDay, st: built(), inputs: []moved{{table: "a", back: 7, before: still, files: days("v1", 1, 3, 9)}}, output: still, want: xdays(2, 3, 9), reason: "inputs changed"},
+		{name: "look-back leaves other sources", partition: bySourceDay, st: built(), inputs: []moved{{
 			table: "a", back: 7, before: append([]lake.File{{Path: "y", Partition: "source=y/day=2026-01-03"}}, still...),
 			files: append([]lake.File{{Path: "y", Partition: "source=y/day=2026-01-03"}, file(1, "late")}, still...),
 		}}, output: still, want: xdays(1, 2, 3), reason: "inputs changed"},
-		{name: "two inputs", partition: bySourceDay, st: built(), inputs: []source{
+		{name: "two inputs", partition: bySourceDay, st: built(), inputs: []moved{
 			{table: "a", before: still, files: append(days("late", 1), still...)},
 			{table: "b", before: days("b", 3), files: days("b2", 3)},
 		}, output: still, want: xdays(1, 3), reason: "inputs changed"},
-		{name: "coarser output", partition: []string{"day"}, st: built(), inputs: []source{{table: "a", before: still, files: append(days("late", 2), still...)}}, want: onlyDays(2), reason: "inputs changed"},
-		{name: "coarser output and an input without partitions", partition: []string{"day"}, st: built(), inputs: []source{
+		{name: "coarser output", partition: []string{"day"}, st: built(), inputs: []moved{{table: "a", before: still, files: append(days("late", 2), still...)}}, want: onlyDays(2), reason: "inputs changed"},
+		{name: "coarser output and an input without partitions", partition: []string{"day"}, st: built(), inputs: []moved{
 			{table: "a", before: still, files: still}, {table: "b", before: unpartitioned("v1"), files: unpartitioned("v2")},
 		}, want: onlyDays(1, 2, 3, 9), reason: "inputs changed"},
-		{name: "model changed", partition: bySourceDay, st: state{Exists: true, Built: true, Model: "old", Inputs: map[string]int64{"a": 1}}, inputs: []source{{table: "a", before: still, files: still}}, output: days("o", 2, 5), want: xdays(1, 2, 3, 5, 9), reason: "model changed"},
-		{name: "full", partition: bySourceDay, st: built(), full: true, inputs: []source{{table: "a", before: still, files: still}}, want: xdays(1, 2, 3, 9), reason: "full rebuild asked for"},
-		{name: "input not known before", partition: bySourceDay, st: state{Exists: true, Built: true, Model: "h", Inputs: map[string]int64{"a": 1}}, inputs: []source{{table: "a", before: still, files: still}, {table: "b"}}, want: xdays(1, 2, 3, 9), reason: "new input b"},
-		{name: "snapshot expired", partition: bySourceDay, st: state{Exists: true, Built: true, Model: "h", Inputs: map[string]int64{"a": 1}, Lost: "snapshot 1 of a is gone"}, inputs: []source{{table: "a", files: still}}, want: xdays(1, 2, 3, 9), reason: "snapshot 1 of a is gone"},
-		{name: "held partition", partition: bySourceDay, st: built(xday(3)), inputs: []source{{table: "a", before: still, files: append(days("late", 1), still...)}}, output: still, want: xdays(1, 3), reason: "inputs changed"},
-		{name: "held partition that is gone", partition: bySourceDay, st: built(xday(8)), inputs: []source{{table: "a", before: still, files: still}}, output: still, reason: "inputs changed"},
-		{name: "one partition, changed", st: built(), inputs: []source{{table: "a", before: still, files: days("v1", 1)}}, want: []lake.Partition{""}, reason: "inputs changed"},
-		{name: "one partition, not changed", st: built(), inputs: []source{{table: "a", before: still, files: still}}},
-		{name: "one partition, held", st: built(""), inputs: []source{{table: "a", before: still, files: still}}, want: []lake.Partition{""}, reason: "held back before"},
-		{name: "partitions that no input tells", partition: []string{"day"}, st: built(), inputs: []source{{table: "a", before: unpartitioned("v1"), files: unpartitioned("v2")}}, all: true, reason: "inputs changed"},
-		{name: "partitions that no input tells, not changed", partition: []string{"day"}, st: built(), inputs: []source{{table: "a", before: unpartitioned("v1"), files: unpartitioned("v1")}}},
-		{name: "partitions that no input tells, held", partition: []string{"day"}, st: built(onlyDays(3)...), inputs: []source{{table: "a", before: unpartitioned("v1"), files: unpartitioned("v1")}}, all: true, reason: "held back before"},
+		{name: "model changed", partition: bySourceDay, st: state{Exists: true, Built: true, Model: "old", Inputs: map[string]int64{"a": 1}}, inputs: []moved{{table: "a", before: still, files: still}}, output: days("o", 2, 5), want: xdays(1, 2, 3, 5, 9), reason: "model changed"},
+		{name: "full", partition: bySourceDay, st: built(), full: true, inputs: []moved{{table: "a", before: still, files: still}}, want: xdays(1, 2, 3, 9), reason: "full rebuild asked for"},
+		{name: "input not known before", partition: bySourceDay, st: state{Exists: true, Built: true, Model: "h", Inputs: map[string]int64{"a": 1}}, inputs: []moved{{table: "a", before: still, files: still}, {table: "b"}}, want: xdays(1, 2, 3, 9), reason: "new input b"},
+		{name: "snapshot expired", partition: bySourceDay, st: state{Exists: true, Built: true, Model: "h", Inputs: map[string]int64{"a": 1}, Lost: "snapshot 1 of a is gone"}, inputs: []moved{{table: "a", files: still}}, want: xdays(1, 2, 3, 9), reason: "snapshot 1 of a is gone"},
+		{name: "held partition", partition: bySourceDay, st: built(xday(3)), inputs: []moved{{table: "a", before: still, files: append(days("late", 1), still...)}}, output: still, want: xdays(1, 3), reason: "inputs changed"},
+		{name: "held partition that is gone", partition: bySourceDay, st: built(xday(8)), inputs: []moved{{table: "a", before: still, files: still}}, output: still, reason: "inputs changed"},
+		{name: "one partition, changed", st: built(), inputs: []moved{{table: "a", before: still, files: days("v1", 1)}}, want: []lake.Partition{""}, reason: "inputs changed"},
+		{name: "one partition, not changed", st: built(), inputs: []moved{{table: "a", before: still, files: still}}},
+		{name: "one partition, held", st: built(""), inputs: []moved{{table: "a", before: still, files: still}}, want: []lake.Partition{""}, reason: "held back before"},
+		{name: "partitions that no input tells", partition: []string{"day"}, st: built(), inputs: []moved{{table: "a", before: unpartitioned("v1"), files: unpartitioned("v2")}}, all: true, reason: "inputs changed"},
+		{name: "partitions that no input tells, not changed", partition: []string{"day"}, st: built(), inputs: []moved{{table: "a", before: unpartitioned("v1"), files: unpartitioned("v1")}}},
+		{name: "partitions that no input tells, held", partition: []string{"day"}, st: built(onlyDays(3)...), inputs: []moved{{table: "a", before: unpartitioned("v1"), files: unpartitioned("v1")}}, all: true, reason: "held back before"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := &Model{Hash: "h", Partition: c.partition}
-			got := makePlan(m, c.st, c.inputs, c.output, c.full)
+			got := makePlan(m, c.st, sources(c.inputs), c.output, c.full)
 			if diff := cmp.Diff(c.want, got.partitions); diff != "" || got.all != c.all || got.reason != c.reason {
 				t.Errorf("reason %q, all %v, partitions (-want +got):\n%s", got.reason, got.all, diff)
 			}

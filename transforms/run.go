@@ -66,7 +66,7 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 		o.Progress = func(Progress) {}
 	}
 	o.MaxRows = cmp.Or(o.MaxRows, DefaultMaxRows)
-	r := &runner{Options: o, verify: &verifier{temp: o.TempDir}, files: map[fileKey][]lake.File{}}
+	r := &runner{Options: o, verify: &verifier{lake: o.Lake, temp: o.TempDir}, files: map[fileKey][]lake.File{}, changes: map[changeKey][]lake.Partition{}}
 	defer func() { err = errors.Join(err, r.verify.close()) }()
 	for i := range models {
 		m := r.model(ctx, &models[i], Progress{Model: models[i].Name, Index: i, Models: len(models)})
@@ -81,13 +81,19 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 // runner is one call of Run.
 type runner struct {
 	Options
-	verify *verifier
-	files  map[fileKey][]lake.File // plans of this run: models share inputs
+	verify  *verifier
+	files   map[fileKey][]lake.File // plans of this run: models share inputs
+	changes map[changeKey][]lake.Partition
 }
 
 type fileKey struct {
 	table    string
 	snapshot int64
+}
+
+type changeKey struct {
+	table         string
+	before, after int64
 }
 
 // model gives one model its turn. A lost commit race is computed once more on
@@ -159,8 +165,8 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 	return b.run(ctx)
 }
 
-// pin fixes the snapshot of every input, and reads the files of then and now. A
-// missing table is feedlake.ErrNotFound.
+// pin fixes the snapshot of every input, and reads its files and what changed
+// in it. A missing table is feedlake.ErrNotFound.
 func (r *runner) pin(ctx context.Context, m *Model, st *state) ([]source, error) {
 	inputs := make([]source, len(m.Inputs))
 	for i, in := range m.Inputs {
@@ -175,7 +181,7 @@ func (r *runner) pin(ctx context.Context, m *Model, st *state) ([]source, error)
 		if s.files, err = r.filesAt(ctx, in.Table, cur.ID); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
 		}
-		s.before, err = r.filesAt(ctx, in.Table, st.Inputs[in.Table])
+		s.changed, err = r.changedSince(ctx, in.Table, st.Inputs[in.Table], cur.ID)
 		switch {
 		case errors.Is(err, feedlake.ErrNotFound):
 			st.Lost = fmt.Sprintf("snapshot %d of %s is gone", st.Inputs[in.Table], in.Table)
@@ -199,4 +205,18 @@ func (r *runner) filesAt(ctx context.Context, table string, snapshot int64) ([]l
 	}
 	r.files[key] = files
 	return files, nil
+}
+
+// changedSince compares two snapshots of a table once per run.
+func (r *runner) changedSince(ctx context.Context, table string, before, after int64) ([]lake.Partition, error) {
+	key := changeKey{table, before, after}
+	if list, ok := r.changes[key]; ok {
+		return list, nil
+	}
+	list, err := r.Lake.Changed(ctx, table, before, after)
+	if err != nil {
+		return nil, err
+	}
+	r.changes[key] = list
+	return list, nil
 }

@@ -21,6 +21,7 @@ const sampleRows = 5
 
 // verifier runs checks over Parquet files, whichever engine wrote them.
 type verifier struct {
+	lake  *lake.Lake
 	temp  string    // where it may spill; "": it does not
 	spill string    // its own folder in temp
 	db    *query.DB // opened by the first check
@@ -111,6 +112,11 @@ func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Outpu
 	if err != nil {
 		return nil, err
 	}
+	var release func()
+	if out.Files, release, err = v.lake.Local(ctx, out.Files); err != nil {
+		return nil, err
+	}
+	defer release()
 	failures := countRows(checks, out.Files)
 	sound, err := v.sound(ctx, db, m, checks, out)
 	if err != nil || sound {
@@ -295,9 +301,8 @@ func (v *verifier) fresh(ctx context.Context, m *Model, cols []lake.Column, file
 		if err != nil {
 			return nil, err
 		}
-		var newest sql.NullTime
-		text := fmt.Sprintf("SELECT CAST(max(%s) AS TIMESTAMPTZ) FROM (%s)", query.Ident(c.Columns[0]), query.Select(cols, newestFiles(files)))
-		if err := db.QueryRowContext(ctx, text).Scan(&newest); err != nil {
+		newest, err := v.newest(ctx, db, c.Columns[0], cols, files)
+		if err != nil {
 			return nil, fmt.Errorf("check %s: %s: %w", m.Name, c.Text, err)
 		}
 		if age := now.Sub(newest.Time); newest.Valid && age > c.Age {
@@ -306,6 +311,18 @@ func (v *verifier) fresh(ctx context.Context, m *Model, cols []lake.Column, file
 		}
 	}
 	return warnings, nil
+}
+
+// newest reads the greatest value of a column of instants.
+func (v *verifier) newest(ctx context.Context, db *sql.DB, column string, cols []lake.Column, files []lake.File) (at sql.NullTime, err error) {
+	local, release, err := v.lake.Local(ctx, newestFiles(files))
+	if err != nil {
+		return at, err
+	}
+	defer release()
+	text := fmt.Sprintf("SELECT CAST(max(%s) AS TIMESTAMPTZ) FROM (%s)", query.Ident(column), query.Select(cols, local))
+	err = db.QueryRowContext(ctx, text).Scan(&at)
+	return at, err
 }
 
 // newestFiles keeps the files of the last day, where there are days.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
@@ -43,7 +44,12 @@ func (o *options) open(ctx context.Context) (*app, error) {
 
 func (o *options) openWith(ctx context.Context, c config, log *slog.Logger) (*app, error) {
 	a := &app{o: o, cfg: c, log: log, bars: newProgress(o, log)}
-	l, err := lake.Open(ctx, lake.Config{Dir: c.path(c.Lake.Dir), Now: o.env.now, Log: log})
+	at, err := c.lakeAt()
+	if err != nil {
+		return nil, err
+	}
+	at.Now, at.Log = o.env.now, log
+	l, err := lake.Open(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -54,13 +60,26 @@ func (o *options) openWith(ctx context.Context, c config, log *slog.Logger) (*ap
 			return nil, errors.Join(err, a.close())
 		}
 	}
-	led, err := schedules.OpenLedger(ctx, schedules.LedgerConfig{Path: filepath.Join(l.Dir(), "ledger.db"), Now: o.env.now, Log: log})
+	led, err := openLedger(ctx, &c, l.Dir(), o.env.now, log)
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	a.ledger = led
 	a.closers = append(a.closers, led.Close)
+	if err := a.registry().Pull(ctx); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	return a, nil
+}
+
+// openLedger opens the history of runs: in the catalog's database where that is
+// PostgreSQL, in a file of the lake's folder otherwise.
+func openLedger(ctx context.Context, c *config, dir string, now func() time.Time, log *slog.Logger) (*schedules.Ledger, error) {
+	at := schedules.LedgerConfig{Schema: c.Lake.History, Now: now, Log: log}
+	if at.DSN = c.Lake.Catalog; at.DSN == "" {
+		at.Path = filepath.Join(dir, "ledger.db")
+	}
+	return schedules.OpenLedger(ctx, at)
 }
 
 // close releases everything in reverse order.
@@ -82,12 +101,20 @@ func (a *app) duckdb(ctx context.Context, setup ...string) (*query.DB, error) {
 		return nil, fmt.Errorf("make folder for spilling: %w", err)
 	}
 	db, err := query.Open(ctx, query.Options{
-		Memory: a.cfg.Engine.Memory, Threads: a.cfg.Engine.Threads, TempDir: tmp, Setup: setup,
+		Memory: a.cfg.Engine.Memory, Threads: a.cfg.Engine.Threads, TempDir: tmp, Setup: append(a.readBucket(), setup...),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return db, nil
+}
+
+// place names the lake for people: its folder, and what lies elsewhere.
+func (a *app) place() string {
+	if a.cfg.Lake.Catalog == "" && a.cfg.Lake.S3 == nil {
+		return a.lake.Dir()
+	}
+	return a.lake.Warehouse() + ", catalog in " + a.lake.Catalog()
 }
 
 func fileExists(path string) bool {

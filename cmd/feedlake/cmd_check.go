@@ -21,6 +21,15 @@ func newCheckCommand(o *options) *cobra.Command {
 	}
 }
 
+// checkSpark opens a session and gives it back.
+func (a *app) checkSpark(ctx context.Context) error {
+	e, err := a.openEngine(ctx, engineSpark, "")
+	if err != nil {
+		return err
+	}
+	return e.Close()
+}
+
 func check(ctx context.Context, a *app) error {
 	var all []checkResult
 	var first error
@@ -34,7 +43,10 @@ func check(ctx context.Context, a *app) error {
 		}
 		all = append(all, r)
 	}
-	add("lake "+a.lake.Dir(), nil)
+	add("lake "+a.place(), nil)
+	if a.cfg.Engine.Remote != "" {
+		add("engine "+a.cfg.Engine.Remote, a.checkSpark(ctx))
+	}
 	for _, s := range a.cfg.Sources {
 		_, err := a.openSource(ctx, s)
 		add("source "+s.Name, err)

@@ -16,7 +16,7 @@ import (
 )
 
 func newLakeCommand(o *options) *cobra.Command {
-	c := &cobra.Command{Use: "lake", Short: "Look into the lake's tables and snapshots"}
+	c := &cobra.Command{Use: "lake", Short: "Look into the lake's tables and snapshots, keep them small, move and mend them"}
 	c.AddCommand(
 		&cobra.Command{
 			Use: "ls", Short: "List tables with rows, files and their newest snapshot", Args: cobra.NoArgs,
@@ -34,6 +34,8 @@ func newLakeCommand(o *options) *cobra.Command {
 				return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return lakeLog(ctx, a, args[0]) })
 			},
 		},
+		newAtCommand(o), newCompactCommand(o), newExpireCommand(o), newOrphansCommand(o), newInspectCommand(o), newRestoreCommand(o),
+		newMigrateCommand(o), newViewsCommand(o),
 	)
 	return c
 }
@@ -164,7 +166,7 @@ func lakeLog(ctx context.Context, a *app, name string) error {
 func provenance(summary map[string]string) string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(summary)) {
-		if name, ok := strings.CutPrefix(k, "feedlake."); ok && name != "run-id" && name != "commit-id" {
+		if name, ok := strings.CutPrefix(k, "feedlake."); ok && name != "run-id" && name != "commit-id" && name != "undo" {
 			parts = append(parts, name+"="+summary[k])
 		}
 	}

@@ -24,6 +24,7 @@ nothing and says so. After Ctrl-C, or a crash, the next run goes on.`,
 		},
 	}
 	c.Flags().BoolVar(&full, "full", false, "build every table anew, not only what changed")
+	o.engineFlag(c)
 	return c
 }
 
@@ -61,6 +62,7 @@ func newTransformCommand(o *options) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&full, "full", false, "build every partition anew")
+	o.engineFlag(c)
 	return c
 }
 

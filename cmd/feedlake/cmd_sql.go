@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/peterh/liner"
@@ -19,20 +20,27 @@ import (
 const maxShown = 500
 
 func newSQLCommand(o *options) *cobra.Command {
-	csv := false
+	csv, at := false, ""
 	c := &cobra.Command{
 		Use:   "sql [QUERY]",
 		Short: "Query every table by its plain name, or open a shell",
 		Long: `Query every table of the lake by its plain name (raw.posts, features.hashtag_hourly,
-marts.daily_sentiment …) with DuckDB, as of the newest snapshots. Without a query
-it reads statements from the terminal, or from standard input.`,
+marts.daily_sentiment …) with DuckDB, as of the newest snapshots, or of a moment
+before. Without a query it reads statements from the terminal, or from standard
+input.`,
 		Example: `  feedlake sql "select source, count(*) from raw.posts group by all"
   feedlake sql --json "select * from marts.volume order by hour desc limit 5"
+  feedlake sql --at 2026-01-05T06:00:00Z "select count(*) from raw.posts"
+  feedlake sql --at raw.posts@4711 "select count(*) from raw.posts"
   echo "describe features.posts" | feedlake sql`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := parseMoment(at)
+			if err != nil {
+				return err
+			}
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) (err error) {
-				s, err := newShell(ctx, a, csv)
+				s, err := newShell(ctx, a, csv, m)
 				if err != nil {
 					return err
 				}
@@ -45,6 +53,7 @@ it reads statements from the terminal, or from standard input.`,
 		},
 	}
 	c.Flags().BoolVar(&csv, "csv", false, "print CSV")
+	c.Flags().StringVar(&at, "at", "", "see the tables as of an instant (UTC), or at TABLE@SNAPSHOT[,…]")
 	return c
 }
 
@@ -54,26 +63,39 @@ type shell struct {
 	db     *query.DB
 	csv    bool
 	tables []string
+	at     moment
+	pinned map[string]bool // views that are made
 }
 
-func newShell(ctx context.Context, a *app, csv bool) (*shell, error) {
+func newShell(ctx context.Context, a *app, csv bool, at moment) (*shell, error) {
 	db, err := a.duckdb(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := db.Pin(ctx, a.lake, nil); err != nil {
-		return nil, errors.Join(err, db.Close())
 	}
 	tables, err := a.lake.Tables(ctx)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &shell{a: a, db: db, csv: csv, tables: tables}, nil
+	for name := range at.snapshots {
+		if !slices.Contains(tables, name) {
+			return nil, errors.Join(feedlake.Hint(fmt.Errorf("table %s: %w", name, feedlake.ErrNotFound), "the lake has: %s", strings.Join(tables, ", ")), db.Close())
+		}
+	}
+	return &shell{a: a, db: db, csv: csv, tables: tables, at: at, pinned: map[string]bool{}}, nil
 }
 
 // execute runs one statement and prints its result.
 func (s *shell) execute(ctx context.Context, text string) error {
+	if err := s.pinFor(ctx, text); err != nil {
+		return err
+	}
 	rows, err := s.db.SQL().QueryContext(ctx, text)
+	if err != nil && len(s.pinned) < len(s.tables) { // it may need a table that it does not name openly
+		if err := s.pin(ctx, s.tables); err != nil {
+			return err
+		}
+		rows, err = s.db.SQL().QueryContext(ctx, text)
+	}
 	if err != nil {
 		return s.explain(ctx, err)
 	}

@@ -88,7 +88,7 @@ func showStatus(ctx context.Context, a *app) error {
 }
 
 func (a *app) status(ctx context.Context) (status, error) {
-	s := status{Lake: a.lake.Dir(), Config: a.cfg.file, Sources: []sourceStatus{}, Models: []modelStatus{}, Tables: []tableInfo{}, Runs: []runStatus{}}
+	s := status{Lake: a.place(), Config: a.cfg.file, Sources: []sourceStatus{}, Models: []modelStatus{}, Tables: []tableInfo{}, Runs: []runStatus{}}
 	for _, src := range a.cfg.Sources {
 		cursor, err := a.lake.Property(ctx, "raw.posts", "feedlake.cursor."+src.Name)
 		if err != nil {

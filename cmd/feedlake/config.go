@@ -35,14 +35,20 @@ type config struct {
 	file string // "" when no file was read
 }
 
-type lakeConfig struct {
-	Dir string `yaml:"dir"`
+// engineConfig says what runs the SQL of sql/.
+type engineConfig struct {
+	Kind    string      `yaml:"kind"` // duckdb, spark or auto
+	Memory  string      `yaml:"memory"`
+	Threads int         `yaml:"threads"`
+	Remote  string      `yaml:"remote"` // of Spark Connect: sc://host:port
+	Above   string      `yaml:"above"`  // auto: Spark when a run reads more than this; "": a multiple of memory
+	Spark   sparkConfig `yaml:"spark"`
 }
 
-type engineConfig struct {
-	Kind    string `yaml:"kind"`
-	Memory  string `yaml:"memory"`
-	Threads int    `yaml:"threads"`
+// sparkConfig says how Spark reaches what feedlake reaches under another address.
+type sparkConfig struct {
+	Catalog  string `yaml:"catalog"`     // JDBC URL; "": made from lake.catalog
+	Endpoint string `yaml:"s3_endpoint"` // "": lake.s3.endpoint
 }
 
 type sourceConfig struct {
@@ -175,6 +181,7 @@ var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
 func (x *expander) Visit(n ast.Node) ast.Visitor {
 	switch n := n.(type) {
 	case *ast.MappingValueNode:
+		x.plainSecret(n)
 		ast.Walk(x, n.Value)
 		return nil
 	case *ast.StringNode:
@@ -228,8 +235,11 @@ func (c *config) validate() error {
 	bad := func(hint, format string, args ...any) error {
 		return feedlake.Hint(fmt.Errorf("%s: %s: %w", c.file, fmt.Sprintf(format, args...), feedlake.ErrConfig), "%s", hint)
 	}
-	if c.Engine.Kind != "duckdb" {
-		return bad("this version knows duckdb", "engine.kind %q", c.Engine.Kind)
+	if err := c.validateLake(bad); err != nil {
+		return err
+	}
+	if err := c.validateEngine(bad); err != nil {
+		return err
 	}
 	seen := map[string]bool{}
 	for i, s := range c.Sources {

@@ -52,7 +52,7 @@ var killTables = map[string]string{
 }
 
 // program starts this test binary as feedlake.
-func program(t *testing.T, dir string, args ...string) *exec.Cmd {
+func program(t testing.TB, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Dir = dir

@@ -19,6 +19,7 @@ type options struct {
 	json   bool
 	level  string
 	quiet  bool
+	engine string
 }
 
 func newRootCommand(e env) *cobra.Command {
@@ -45,7 +46,7 @@ post exactly once, every number traceable to its SQL, snapshot and model.`,
 		newInitCommand(o), newDemoCommand(o), newRunCommand(o),
 		newIngestCommand(o), newTransformCommand(o), newTrainCommand(o), newScoreCommand(o), newPublishCommand(o),
 		newServeCommand(o), newSQLCommand(o), newStatusCommand(o), newLakeCommand(o),
-		newModelCommand(o), newLabelCommand(o), newScheduleCommand(o), newCheckCommand(o), newVersionCommand(o),
+		newModelCommand(o), newLabelCommand(o), newEraseCommand(o), newScheduleCommand(o), newCheckCommand(o), newVersionCommand(o),
 	)
 	tidy(root)
 	return root
@@ -104,7 +105,18 @@ func (o *options) load() (config, error) {
 	if o.level != "" {
 		c.Log.Level = o.level
 	}
+	if o.engine != "" {
+		c.Engine.Kind = o.engine
+		return c, c.validateEngine(func(hint, format string, args ...any) error {
+			return feedlake.Hint(fmt.Errorf("--engine %s: %s: %w", o.engine, fmt.Sprintf(format, args...), feedlake.ErrConfig), "%s", hint)
+		})
+	}
 	return c, nil
+}
+
+// engineFlag lets a command choose the engine for once.
+func (o *options) engineFlag(c *cobra.Command) {
+	c.Flags().StringVar(&o.engine, "engine", "", "duckdb, spark or auto, instead of engine.kind of the config")
 }
 
 // logger makes the logger that c asks for. On a terminal only warnings show

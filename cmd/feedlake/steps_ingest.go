@@ -123,11 +123,14 @@ func (a *app) ingestOne(ctx context.Context, s sourceConfig) (ingest.Result, err
 
 func ingestDetail(name string, res ingest.Result, err error) string {
 	s := name + ": " + plural(res.Posts, "post")
-	if res.Posts == 0 && res.Rejects == 0 && err == nil {
+	if res.Posts == 0 && res.Rejects == 0 && res.Suppressed == 0 && err == nil {
 		return name + ": nothing new"
 	}
 	if res.Rejects > 0 {
 		s += ", " + plural(res.Rejects, "reject")
+	}
+	if res.Suppressed > 0 {
+		s += ", " + count(res.Suppressed) + " left out as erased"
 	}
 	if err != nil {
 		s += ", stopped"

@@ -10,7 +10,6 @@ import (
 	"github.com/feedlake/feedlake/schedules"
 	"github.com/feedlake/feedlake/sql"
 	"github.com/feedlake/feedlake/transforms"
-	"github.com/feedlake/feedlake/transforms/duckdb"
 )
 
 // selection chooses tables that SQL models build: by namespace, or by name.
@@ -52,7 +51,7 @@ func (s selection) names(g *transforms.Graph) []string {
 
 // transform brings the chosen tables up to date.
 func (a *app) transform(ctx context.Context, s selection, full bool) error {
-	rep, err := a.build(ctx, s, full, schedules.RunOf(ctx).ID)
+	rep, on, err := a.build(ctx, s, full, schedules.RunOf(ctx).ID)
 	var rows, in int64
 	built, held, partitions := 0, 0, 0
 	for _, m := range rep.Models {
@@ -74,34 +73,48 @@ func (a *app) transform(ctx context.Context, s selection, full bool) error {
 	if held > 0 {
 		detail += fmt.Sprintf(", %d with partitions held back by checks", held)
 	}
+	if on != "" && a.cfg.Engine.Kind != engineDuckDB {
+		detail += "; " + on
+	}
 	schedules.Report(ctx, schedules.Counts{RowsIn: in, RowsOut: rows, Detail: detail})
 	return err
 }
 
-// transformOnly builds tables outside a run of the ledger: the history itself.
+// transformOnly builds tables outside a run of the ledger: the history itself,
+// a few rows for which no cluster is asked.
 func (a *app) transformOnly(ctx context.Context, tables []string) error {
-	_, err := a.build(ctx, selection{step: "record", only: tables}, false, "record")
+	local := *a
+	local.cfg.Engine.Kind = engineDuckDB
+	_, _, err := local.build(ctx, selection{step: "record", only: tables}, false, "record")
 	return err
 }
 
-func (a *app) build(ctx context.Context, s selection, full bool, runID string) (rep transforms.Report, err error) {
+// build runs the models on the engine that fits, and says which and why.
+func (a *app) build(ctx context.Context, s selection, full bool, runID string) (rep transforms.Report, on string, err error) {
 	g, err := loadModels()
 	if err != nil {
-		return rep, err
+		return rep, "", err
 	}
 	tmp := filepath.Join(a.lake.Dir(), "tmp")
-	engine, err := duckdb.Open(ctx, duckdb.Options{Memory: a.cfg.Engine.Memory, Threads: a.cfg.Engine.Threads, TempDir: tmp})
-	if err != nil {
-		return rep, err
-	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
-	return transforms.Run(ctx, transforms.Options{
-		Lake: a.lake, Engine: engine, Graph: g, Only: s.names(g), RunID: runID, Full: full, TempDir: tmp,
+	o := transforms.Options{
+		Lake: a.lake, Graph: g, Only: s.names(g), RunID: runID, Full: full, TempDir: tmp,
 		Now: a.o.env.now, Log: a.log,
 		Progress: func(p transforms.Progress) {
 			if p.Of > 0 {
 				a.bars.update(ctx, s.step, int64(p.Partitions), int64(p.Of), "partitions", p.Model)
 			}
 		},
-	})
+	}
+	kind, why, err := a.chooseEngine(ctx, o)
+	if err != nil {
+		return rep, "", err
+	}
+	on = "on " + kind + ": " + why
+	a.log.InfoContext(ctx, "engine chosen", "engine", kind, "reason", why)
+	if o.Engine, err = a.openEngine(ctx, kind, tmp); err != nil {
+		return rep, on, err
+	}
+	defer func() { err = errors.Join(err, o.Engine.Close()) }()
+	rep, err = transforms.Run(ctx, o)
+	return rep, on, err
 }

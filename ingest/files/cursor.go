@@ -41,7 +41,12 @@ const (
 	digestBits = 48
 )
 
-func pathOf(o object) uint64 { return xxhash.Sum64String(o.name) >> (64 - pathBits) }
+// pathOf hashes what a file is known by. It does not count where the files' own
+// folder lies: an archive that was moved, or mounted elsewhere on another
+// machine, is not read again.
+func pathOf(o object) uint64 { return hashOf(o.id) }
+
+func hashOf(name string) uint64 { return xxhash.Sum64String(name) >> (64 - pathBits) }
 
 // markOf shortens an object's mark; never 0.
 func markOf(o object) uint32 { return uint32(xxhash.Sum64String(o.mark)>>32) | 1 }
@@ -54,7 +59,11 @@ func (s *state) find(path uint64) (int, bool) {
 
 // entry returns what is known of a file; zero when nothing is.
 func (s *state) entry(o object) entry {
-	if i, ok := s.find(pathOf(o)); ok {
+	i, ok := s.find(pathOf(o))
+	if !ok { // cursors of before version 0.2 knew files by their whole name
+		i, ok = s.find(hashOf(o.name))
+	}
+	if ok {
 		return s.entries[i].entry
 	}
 	return entry{}
@@ -84,7 +93,7 @@ func (s *state) prune(all []object) {
 	}
 	there := make(map[uint64]bool, len(all))
 	for _, o := range all {
-		there[pathOf(o)] = true
+		there[pathOf(o)], there[hashOf(o.name)] = true, true
 	}
 	s.entries = slices.DeleteFunc(s.entries, func(t tagged) bool { return !there[t.path] })
 }

@@ -18,7 +18,7 @@ func TestCursorRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var s state
 	for i := range 300 {
-		o := object{name: fmt.Sprint(i)}
+		o := object{id: fmt.Sprint(i)}
 		s.set(o, entry{offset: r.Int64() >> (1 + r.IntN(62)), digest: narrow(r.Uint64()), mark: r.Uint32() * r.Uint32N(2)})
 		got, err := parseCursor(s.cursor())
 		if err != nil {
@@ -28,7 +28,7 @@ func TestCursorRoundTrip(t *testing.T) {
 			t.Fatal(d)
 		}
 	}
-	if s.entry(object{name: "never"}) != (entry{}) || s.entry(object{name: "7"}) == (entry{}) {
+	if s.entry(object{id: "never"}) != (entry{}) || s.entry(object{id: "7"}) == (entry{}) {
 		t.Error("entries are not found by name")
 	}
 }
@@ -36,7 +36,7 @@ func TestCursorRoundTrip(t *testing.T) {
 func TestCursorDamaged(t *testing.T) {
 	var s state
 	for i := range 3 {
-		s.set(object{name: fmt.Sprint(i)}, entry{offset: 5, digest: 6, mark: 7})
+		s.set(object{id: fmt.Sprint(i)}, entry{offset: 5, digest: 6, mark: 7})
 	}
 	good := s.cursor()
 	for i := range good {
@@ -62,7 +62,7 @@ func TestPrune(t *testing.T) {
 	for i := range mostGone + 10 {
 		s.entries = append(s.entries, tagged{path: uint64(i + 1)})
 	}
-	kept := object{name: "kept"}
+	kept := object{id: "kept"}
 	s.set(kept, entry{mark: markOf(kept)})
 	s.prune(make([]object, 100))
 	if len(s.entries) != mostGone+11 {
@@ -77,8 +77,8 @@ func TestPrune(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	var s state
 	f.Add(string(s.cursor()))
-	s.set(object{name: "a"}, entry{offset: 1 << 40, digest: 5, mark: 9})
-	s.set(object{name: "b"}, entry{})
+	s.set(object{id: "a"}, entry{offset: 1 << 40, digest: 5, mark: 9})
+	s.set(object{id: "b"}, entry{})
 	f.Add(string(s.cursor()))
 	f.Add("files1:AAAA")
 	f.Fuzz(func(t *testing.T, c string) {

@@ -1,6 +1,10 @@
 package files
 
-import "github.com/feedlake/feedlake/ingest"
+import (
+	"context"
+
+	"github.com/feedlake/feedlake/ingest"
+)
 
 // Small makes pages and blocks so short that a small file has many.
 func Small(s ingest.Source) ingest.Source {
@@ -8,4 +12,22 @@ func Small(s ingest.Source) ingest.Source {
 		f.limits = limits{bytes: 400, records: 3, block: 100}
 	}
 	return s
+}
+
+// WholeNames lets a source know files by their whole names.
+func WholeNames(s ingest.Source) ingest.Source {
+	if f, ok := s.(*source); ok {
+		f.store = wholeNames{f.store}
+	}
+	return s
+}
+
+type wholeNames struct{ store }
+
+func (w wholeNames) list(ctx context.Context) ([]object, error) {
+	all, err := w.store.list(ctx)
+	for i := range all {
+		all[i].id = all[i].name
+	}
+	return all, err
 }

@@ -109,7 +109,8 @@ type source struct {
 
 // object is a file that the path names.
 type object struct {
-	name string // as shown to people and kept in the cursor
+	name string // as shown to people
+	id   string // as kept in the cursor: the name below the folder that the path begins with
 	key  string // as the store knows it
 	size int64
 	mark string // changes whenever the content may have

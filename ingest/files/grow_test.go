@@ -157,3 +157,36 @@ func TestProgress(t *testing.T) {
 		t.Errorf("at the end %+v, want %d bytes", last, want)
 	}
 }
+
+// TestFolderMoves reads an archive that lies elsewhere the next time, or is named
+// in another way: nothing is read twice, and what is new is.
+func TestFolderMoves(t *testing.T) {
+	one, other := newFolder(t), newFolder(t)
+	for _, f := range []*folder{one, other} {
+		f.write("archive/2026/a.ndjson", ndjson(0, 9))
+	}
+	other.write("archive/2026/b.ndjson", ndjson(9, 12))
+	_, _, end := sourcetest.Drain(t, openSource(t, one.dir, "path: 'archive/**/*.ndjson'\n"+plain), "")
+	for name, path := range map[string]string{
+		"moved":         "path: 'archive/**/*.ndjson'\n",
+		"absolute path": "path: '" + filepath.ToSlash(other.dir) + "/archive/**/*.ndjson'\n",
+	} {
+		got, _, _ := sourcetest.Drain(t, openSource(t, other.dir, path+plain), end)
+		if d := cmp.Diff(numbers(9, 12), ids(got)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// TestCursorOfWholeNames goes on from a cursor that knows files by whole names,
+// as the first version wrote them.
+func TestCursorOfWholeNames(t *testing.T) {
+	f := newFolder(t)
+	f.write("archive/a.ndjson", ndjson(0, 9))
+	_, _, end := sourcetest.Drain(t, files.WholeNames(openSource(t, f.dir, "path: 'archive/*'\n"+plain)), "")
+	f.write("archive/b.ndjson", ndjson(9, 12))
+	got, _, _ := sourcetest.Drain(t, openSource(t, f.dir, "path: 'archive/*'\n"+plain), end)
+	if d := cmp.Diff(numbers(9, 12), ids(got)); d != "" {
+		t.Error(d)
+	}
+}

@@ -63,6 +63,7 @@ func (l *local) list(ctx context.Context) ([]object, error) {
 		return nil, nothing(where)
 	}
 	slices.Sort(names)
+	fixed, _ := doublestar.SplitPattern(l.pattern)
 	out := make([]object, 0, len(names))
 	for _, n := range names {
 		if err := ctx.Err(); err != nil {
@@ -76,7 +77,7 @@ func (l *local) list(ctx context.Context) ([]object, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", where, err)
 		}
-		out = append(out, object{name: path.Join(l.prefix, n), key: key, size: info.Size(), mark: fmt.Sprintf("%d %d", info.Size(), info.ModTime().UnixNano())})
+		out = append(out, object{name: path.Join(l.prefix, n), id: strings.TrimPrefix(n, fixed+"/"), key: key, size: info.Size(), mark: fmt.Sprintf("%d %d", info.Size(), info.ModTime().UnixNano())})
 	}
 	return out, nil
 }

@@ -62,7 +62,8 @@ func newBucket(c Config) (*bucket, error) {
 func (b *bucket) list(ctx context.Context) ([]object, error) {
 	ctx, stop := context.WithCancel(ctx) // ends the listing when it is left early
 	defer stop()
-	prefix, _ := doublestar.SplitPattern(b.pattern)
+	fixed, _ := doublestar.SplitPattern(b.pattern)
+	prefix := fixed
 	if prefix == "." {
 		prefix = ""
 	} else {
@@ -80,7 +81,7 @@ func (b *bucket) list(ctx context.Context) ([]object, error) {
 		if ok, err := doublestar.Match(b.pattern, o.Key); err != nil || !ok || strings.HasSuffix(o.Key, "/") {
 			continue
 		}
-		out = append(out, object{name: "s3://" + b.name + "/" + o.Key, key: o.Key, size: o.Size, mark: fmt.Sprintf("%d %s %d", o.Size, o.ETag, o.LastModified.UnixNano())})
+		out = append(out, object{name: "s3://" + b.name + "/" + o.Key, id: strings.TrimPrefix(o.Key, fixed+"/"), key: o.Key, size: o.Size, mark: fmt.Sprintf("%d %s %d", o.Size, o.ETag, o.LastModified.UnixNano())})
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
 
@@ -32,6 +33,9 @@ type Options struct {
 type DB struct {
 	connector *duckdb.Connector
 	sql       *sql.DB
+
+	mu     sync.Mutex
+	leases map[string]func() // by view: lets go of its files
 }
 
 // Open starts DuckDB in this process. It loads no extension by itself and
@@ -59,10 +63,10 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open duckdb: %w", err)
 	}
-	d := &DB{connector: connector, sql: sql.OpenDB(connector)}
+	d := &DB{connector: connector, sql: sql.OpenDB(connector), leases: map[string]func(){}}
 	for _, s := range append(settings, o.Setup...) {
 		if _, err := d.sql.ExecContext(ctx, s); err != nil {
-			return nil, errors.Join(fmt.Errorf("set up duckdb: %s: %w", s, err), d.Close())
+			return nil, errors.Join(fmt.Errorf("set up duckdb: %w", err), d.Close()) // without the statement: it may hold a secret
 		}
 	}
 	return d, nil
@@ -71,8 +75,17 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 // SQL is the pool of connections.
 func (d *DB) SQL() *sql.DB { return d.sql }
 
-// Close stops DuckDB.
-func (d *DB) Close() error { return errors.Join(d.sql.Close(), d.connector.Close()) }
+// Close stops DuckDB and lets go of the files that it read.
+func (d *DB) Close() error {
+	err := errors.Join(d.sql.Close(), d.connector.Close())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name, release := range d.leases {
+		release()
+		delete(d.leases, name)
+	}
+	return err
+}
 
 // Pin makes one view for every table of the lake, at the snapshots named in at
 // and at the newest ones otherwise, and returns the snapshot of each table.
@@ -81,6 +94,11 @@ func (d *DB) Pin(ctx context.Context, l *lake.Lake, at map[string]int64) (map[st
 	if err != nil {
 		return nil, err
 	}
+	return d.PinTables(ctx, l, names, at)
+}
+
+// PinTables is Pin for some tables only.
+func (d *DB) PinTables(ctx context.Context, l *lake.Lake, names []string, at map[string]int64) (map[string]int64, error) {
 	pinned := map[string]int64{}
 	maps.Copy(pinned, at)
 	for _, name := range names {
@@ -108,7 +126,53 @@ func (d *DB) PinTable(ctx context.Context, l *lake.Lake, name string, snapshot i
 	if err != nil {
 		return err
 	}
-	return d.View(ctx, name, cols, files)
+	return d.ViewOf(ctx, l, name, cols, files)
+}
+
+// ViewOf makes, or makes anew, the view name over exactly these files of the
+// lake, which it keeps at hand until the view is made anew or dropped.
+func (d *DB) ViewOf(ctx context.Context, l Files, name string, cols []lake.Column, files []lake.File) error {
+	local, release, err := l.Readable(ctx, files)
+	if err != nil {
+		return fmt.Errorf("view %s: %w", name, err)
+	}
+	if err := d.View(ctx, name, cols, local); err != nil {
+		release()
+		return err
+	}
+	d.lease(name, release)
+	return nil
+}
+
+// Files gives files of a lake as files that DuckDB can open; *lake.Lake does.
+type Files interface {
+	Readable(ctx context.Context, files []lake.File) (_ []lake.File, release func(), err error)
+}
+
+// lease remembers what a view holds, in place of what it held before.
+func (d *DB) lease(name string, release func()) {
+	d.mu.Lock()
+	before := d.leases[name]
+	d.leases[name] = release
+	d.mu.Unlock()
+	if before != nil {
+		before()
+	}
+}
+
+// Drop takes a view away and lets go of its files.
+func (d *DB) Drop(ctx context.Context, name string) error {
+	if _, err := d.sql.ExecContext(ctx, "DROP VIEW IF EXISTS "+tableIdent(name)); err != nil {
+		return fmt.Errorf("drop view %s: %w", name, err)
+	}
+	d.mu.Lock()
+	release := d.leases[name]
+	delete(d.leases, name)
+	d.mu.Unlock()
+	if release != nil {
+		release()
+	}
+	return nil
 }
 
 // View makes, or makes anew, the view of a table over exactly these files; none

@@ -35,6 +35,10 @@ type Options struct {
 	// TempDir is where it spills beyond Memory, in a folder of its own that
 	// Close removes. "": it does not spill, and big queries fail.
 	TempDir string
+	Setup   []string // more statements that DuckDB starts with
+	// Files makes the inputs' files ones that this machine can open; *lake.Lake
+	// does. nil: they are.
+	Files query.Files
 }
 
 // rowsPerThread is how many input rows make another thread worth its while. A
@@ -46,6 +50,7 @@ const rowsPerThread = 500_000
 type Engine struct {
 	mu      sync.Mutex // the views and settings of a query are the instance's
 	db      *query.DB
+	files   query.Files
 	threads int    // at most
 	now     int    // set at present
 	spill   string // folder of its own; "": none
@@ -61,7 +66,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if o.Threads == 0 {
 		o.Threads = runtime.NumCPU()
 	}
-	e := &Engine{threads: o.Threads, now: o.Threads}
+	e := &Engine{files: o.Files, threads: o.Threads, now: o.Threads}
 	if o.TempDir != "" { // two instances in one folder would overwrite each other's files
 		if err := os.MkdirAll(o.TempDir, 0o755); err != nil {
 			return nil, fmt.Errorf("open engine: %w", err)
@@ -73,7 +78,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		e.spill = dir
 	}
 	db, err := query.Open(context.WithoutCancel(ctx), query.Options{
-		Memory: o.Memory, Threads: o.Threads, TempDir: e.spill, Setup: []string{macros},
+		Memory: o.Memory, Threads: o.Threads, TempDir: e.spill, Setup: append([]string{macros}, o.Setup...),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open engine: %w", err), os.RemoveAll(e.spill))
@@ -95,7 +100,7 @@ func (e *Engine) Run(ctx context.Context, q transforms.Query) (out transforms.Ou
 		return out, err
 	}
 	for _, in := range q.Model.Inputs {
-		if err := e.db.View(ctx, in.Table, q.Columns[in.Table], q.Inputs[in.Table]); err != nil {
+		if err := e.view(ctx, in.Table, q.Columns[in.Table], q.Inputs[in.Table]); err != nil {
 			return out, fmt.Errorf("%s: read %s: %w", q.Model.File, in.Table, err)
 		}
 	}
@@ -111,6 +116,14 @@ func (e *Engine) Run(ctx context.Context, q transforms.Query) (out transforms.Ou
 		out.Rows += f.Rows
 	}
 	return out, nil
+}
+
+// view shows an input's files to DuckDB.
+func (e *Engine) view(ctx context.Context, table string, cols []lake.Column, files []lake.File) error {
+	if e.files == nil {
+		return e.db.View(ctx, table, cols, files)
+	}
+	return e.db.ViewOf(ctx, e.files, table, cols, files)
 }
 
 // setThreads fits the number of threads to the rows of a query.
@@ -135,12 +148,8 @@ func (e *Engine) setThreads(ctx context.Context, q transforms.Query) error {
 // dropViews takes the inputs away, so that the next query sees only its own.
 func (e *Engine) dropViews(ctx context.Context, q transforms.Query) error {
 	for _, in := range q.Model.Inputs {
-		schema, name, err := split(in.Table)
-		if err != nil {
+		if err := e.db.Drop(ctx, in.Table); err != nil {
 			return err
-		}
-		if _, err := e.db.SQL().ExecContext(ctx, "DROP VIEW IF EXISTS "+query.Ident(schema)+"."+query.Ident(name)); err != nil {
-			return fmt.Errorf("drop view %s: %w", in.Table, err)
 		}
 	}
 	return nil

@@ -298,14 +298,6 @@ func (s *statement) fault(ctx context.Context, err error) error {
 	}
 }
 
-func split(table string) (schema, name string, err error) {
-	schema, name, ok := strings.Cut(table, ".")
-	if !ok {
-		return "", "", fmt.Errorf("table %q: want schema.name: %w", table, feedlake.ErrConfig)
-	}
-	return schema, name, nil
-}
-
 func idents(cols []string) string {
 	out := make([]string, len(cols))
 	for i, c := range cols {

@@ -233,12 +233,19 @@ func freshPaths(t *testing.T, e transforms.Engine, r *rig) {
 	r.onlyFiles(t, append(slices.Collect(maps.Keys(seen)), q.Inputs["raw.t"][0].Path))
 }
 
-// onlyFiles wants nothing in the rig's folder but the named files.
+// onlyFiles wants nothing in the rig's folder but the named files and the
+// folders that they lie in.
 func (r *rig) onlyFiles(t *testing.T, want []string) {
 	t.Helper()
+	folders := map[string]bool{r.dir: true, filepath.Join(r.dir, "spill"): true}
+	for _, path := range want {
+		for dir := filepath.Dir(path); len(dir) > len(r.dir); dir = filepath.Dir(dir) {
+			folders[dir] = true
+		}
+	}
 	var got []string
-	err := filepath.WalkDir(r.dir, func(path string, _ os.DirEntry, err error) error {
-		if err == nil && path != r.dir && path != filepath.Join(r.dir, "spill") {
+	err := filepath.WalkDir(r.dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !(d.IsDir() && folders[path]) {
 			got = append(got, path)
 		}
 		return err

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/feedlake/feedlake/lake/query"
+)
+
+func newViewsCommand(o *options) *cobra.Command {
+	at := ""
+	c := &cobra.Command{
+		Use:   "views",
+		Short: "Print SQL that opens every table in the DuckDB command line, or in any program that runs DuckDB",
+		Long: `Print CREATE VIEW statements for every table, as of the newest snapshots or of a
+moment before. They name the Parquet files of that moment, so they show it until
+these files expire; print them anew to see what came since. Where the warehouse is
+a bucket, DuckDB reads it with its extension httpfs, and the credentials from the
+environment (FEEDLAKE_S3_KEY, FEEDLAKE_S3_SECRET).`,
+		Example: "  feedlake lake views > lake.sql\n  duckdb -init lake.sql -c \"select * from marts.volume\"",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := parseMoment(at)
+			if err != nil {
+				return err
+			}
+			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return printViews(ctx, a, m) })
+		},
+	}
+	c.Flags().StringVar(&at, "at", "", "the tables as of an instant (UTC), or at TABLE@SNAPSHOT[,…]")
+	return c
+}
+
+// printViews spells the views; with --json as one object, table to statement.
+func printViews(ctx context.Context, a *app, m moment) error {
+	names, err := a.lake.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	views := make(map[string]string, len(names))
+	schemas := map[string]bool{}
+	var text strings.Builder
+	fmt.Fprintf(&text, "-- Tables of %s, printed %s.\nSET TimeZone = 'UTC';\n", a.place(), a.o.env.now().UTC().Format(time.RFC3339))
+	for _, s := range a.bucketStatements() {
+		text.WriteString(s + ";\n")
+	}
+	for _, name := range names {
+		id, err := m.snapshot(ctx, a.lake, name)
+		if err != nil {
+			return fmt.Errorf("look at %s: %w", name, err)
+		}
+		files, err := a.lake.Files(ctx, name, id)
+		if err != nil {
+			return err
+		}
+		cols, err := a.lake.Columns(ctx, name)
+		if err != nil {
+			return err
+		}
+		schema, table, _ := strings.Cut(name, ".")
+		if !schemas[schema] {
+			schemas[schema] = true
+			text.WriteString("CREATE SCHEMA IF NOT EXISTS " + query.Ident(schema) + ";\n")
+		}
+		views[name] = "CREATE OR REPLACE VIEW " + query.Ident(schema) + "." + query.Ident(table) + " AS " + query.Select(cols, files)
+		fmt.Fprintf(&text, "-- %s, snapshot %d\n%s;\n", name, id, views[name])
+	}
+	if a.o.json {
+		return printJSON(a.o.env.stdout, views)
+	}
+	printf(a.o.env.stdout, "%s", text.String())
+	return nil
+}
+
+// bucketStatements let a DuckDB elsewhere read the bucket, without a secret in
+// them.
+func (a *app) bucketStatements() []string {
+	s := a.lake.S3()
+	if s == nil {
+		return nil
+	}
+	host, ssl := s.Endpoint, false
+	if u, err := url.Parse(s.Endpoint); err == nil {
+		host, ssl = u.Host, u.Scheme == "https"
+	}
+	return []string{
+		"INSTALL httpfs", "LOAD httpfs",
+		fmt.Sprintf("CREATE OR REPLACE SECRET feedlake (TYPE s3, KEY_ID getenv('FEEDLAKE_S3_KEY'), SECRET getenv('FEEDLAKE_S3_SECRET'), REGION %s, ENDPOINT %s, URL_STYLE 'path', USE_SSL %t, SCOPE %s)",
+			query.Quote(s.Region), query.Quote(host), ssl, query.Quote("s3://"+s.Bucket)),
+	}
+}

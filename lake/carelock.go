@@ -1,0 +1,105 @@
+package lake
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	icesql "github.com/apache/iceberg-go/catalog/sql"
+
+	"github.com/feedlake/feedlake"
+)
+
+// careLock keeps operations of lake care apart: those that rewrite or remove
+// files of one lake, in every process. Writers never take it.
+type careLock interface {
+	// tryLock takes the lock for the named work, or fails with
+	// feedlake.ErrBusy at once. The lock ends with its process, however that
+	// dies.
+	tryLock(ctx context.Context, work string) (unlock func() error, err error)
+}
+
+// careLock is the lock of this lake's kind.
+func (l *Lake) careLock() careLock {
+	if l.kind == icesql.Postgres {
+		return databaseLock{l.db}
+	}
+	return fileLock(filepath.Join(l.dir, "care.lock"))
+}
+
+// databaseLock is an advisory lock of the catalog's PostgreSQL, for machines
+// that share no folder. It ends with its connection.
+type databaseLock struct{ db *sql.DB }
+
+func (d databaseLock) tryLock(ctx context.Context, _ string) (func() error, error) {
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("lock lake: %w", err)
+	}
+	const key = "(hashtextextended('feedlake care of ' || current_schema(), 0))"
+	var ours bool
+	if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock"+key).Scan(&ours); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock lake: %w", err), conn.Close())
+	}
+	if !ours {
+		return nil, errors.Join(feedlake.Hint(fmt.Errorf("lock lake: another machine or process holds it: %w", feedlake.ErrBusy), busyHint), conn.Close())
+	}
+	return func() error {
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock"+key)
+		return errors.Join(err, conn.Close())
+	}, nil
+}
+
+const busyHint = "wait for it to end, then run again; only one compact, expire, orphans or restore works on a lake at a time"
+
+// fileLock is a file that the operating system locks. The file stays: removing
+// it would let two holders lock two files of one name.
+type fileLock string
+
+func (p fileLock) tryLock(ctx context.Context, work string) (func() error, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("lock lake: %w", err)
+	}
+	f, err := os.OpenFile(string(p), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, feedlake.Hint(fmt.Errorf("lock lake: %w: %w", err, feedlake.ErrConfig), "the lake's folder must be writable")
+	}
+	for {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		holder, _ := io.ReadAll(io.LimitReader(f, 200)) // only told to a person
+		err = fmt.Errorf("lock lake: %s: %w", strings.TrimSpace(string(holder)), feedlake.ErrBusy)
+		return nil, errors.Join(feedlake.Hint(err, busyHint), f.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock lake: %w", err), f.Close())
+	}
+	line := fmt.Sprintf("%s of process %d\n", work, os.Getpid())
+	if _, err := f.WriteAt([]byte(line), 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock lake: %w", err), f.Close())
+	}
+	if err := f.Truncate(int64(len(line))); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock lake: %w", err), f.Close())
+	}
+	return f.Close, nil
+}
+
+// careful does work while it holds the lake's care lock.
+func (l *Lake) careful(ctx context.Context, work string, do func() error) (err error) {
+	unlock, err := l.careLock().tryLock(ctx, work)
+	if err != nil {
+		return fmt.Errorf("%s: %w", work, err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	return do()
+}

@@ -1,0 +1,221 @@
+package lake
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	iceberg "github.com/apache/iceberg-go"
+	icesql "github.com/apache/iceberg-go/catalog/sql"
+	iceio "github.com/apache/iceberg-go/io"
+	_ "github.com/apache/iceberg-go/io/gocloud/s3" // Iceberg's own files in a bucket
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the embedded catalog's driver
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake/objects"
+)
+
+const catalogName = "feedlake"
+
+// CatalogName is the catalog's name, which another engine must use, too, to see
+// the same tables.
+const CatalogName = catalogName
+
+// openCatalog opens the Iceberg SQL catalog, SQLite or PostgreSQL.
+func (l *Lake) openCatalog(ctx context.Context, c Config) error {
+	var err error
+	dsn := c.Catalog
+	if dsn == "" {
+		l.db, err = openSQLite(ctx, filepath.Join(l.dir, "catalog.db"))
+		l.kind, l.place = icesql.SQLite, "SQLite "+filepath.Join(l.dir, "catalog.db")
+	} else {
+		l.kind = icesql.Postgres
+		l.db, l.place, err = openPostgres(ctx, dsn)
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.admit(ctx, c.Receiving); err != nil {
+		return errors.Join(err, l.db.Close())
+	}
+	l.props = iceberg.Properties{"warehouse": l.store.root()}
+	if l.s3 != nil {
+		l.props[iceio.S3EndpointURL] = l.s3.Endpoint
+		l.props[iceio.S3Region] = l.s3.Region
+		l.props[iceio.S3AccessKeyID] = l.s3.Key
+		l.props[iceio.S3SecretAccessKey] = l.s3.Secret
+		if l.s3.Token != "" {
+			l.props[iceio.S3SessionToken] = l.s3.Token
+		}
+	}
+	cat, err := icesql.NewCatalog(catalogName, l.db, l.kind, l.props)
+	if err != nil {
+		return errors.Join(fmt.Errorf("open catalog: %w", err), l.db.Close())
+	}
+	l.cat = cat
+	return nil
+}
+
+// openSQLite opens the embedded catalog. Writers take the lock when a
+// transaction begins, so that two of them queue instead of failing midway.
+func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
+	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{
+		"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"},
+		"_txlock": {"immediate"},
+	}.Encode()}).String()
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(feedlake.Hint(fmt.Errorf("open catalog: %w", err), "the folder must be writable and catalog.db an SQLite file"), db.Close())
+	}
+	return db, nil
+}
+
+// catalogConnections bounds what one process takes of a server.
+const catalogConnections = 8
+
+// openPostgres opens a catalog in service.
+func openPostgres(ctx context.Context, dsn string) (_ *sql.DB, place string, _ error) {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil { // the error quotes the DSN, which may hold a password
+		return nil, "", feedlake.Hint(fmt.Errorf("open catalog: the DSN cannot be read: %w", feedlake.ErrConfig),
+			"postgres://user:password@host:5432/database, from the environment: ${FEEDLAKE_DSN}")
+	}
+	db := stdlib.OpenDB(*c)
+	db.SetMaxOpenConns(catalogConnections)
+	db.SetMaxIdleConns(2)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, "", errors.Join(postgresFault(c, err), db.Close())
+	}
+	return db, "PostgreSQL " + databaseName(c), nil
+}
+
+func databaseName(c *pgx.ConnConfig) string {
+	return fmt.Sprintf("database %s of %s:%d", c.Database, c.Host, c.Port)
+}
+
+// postgresFault says without the password which server said no, and what helps.
+func postgresFault(c *pgx.ConnConfig, err error) error {
+	where := databaseName(c) + " as " + c.User
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		e := fmt.Errorf("open catalog in %s: %s (%s): %w", where, pg.Message, pg.Code, feedlake.ErrConfig)
+		switch pg.Code {
+		case "28P01", "28000":
+			return feedlake.Hint(e, "check user and password of the DSN")
+		case "3D000":
+			return feedlake.Hint(e, "create the database, or name another one in the DSN")
+		}
+		return feedlake.Hint(e, "check the DSN of the catalog")
+	}
+	return feedlake.Hint(fmt.Errorf("open catalog in %s: the server cannot be reached: %w", where, err), "is the server running and the address in the DSN right?")
+}
+
+// Keys of the table feedlake_catalog, which says what a catalog is to feedlake.
+// Iceberg's own tables stand beside it.
+const (
+	metaVersion = "version"
+	metaMoved   = "moved_to"    // where the entries are now
+	metaMoving  = "moving_here" // an unfinished MoveCatalog
+)
+
+// catalogVersion is the layout of what feedlake keeps in tables and properties.
+const catalogVersion = 1
+
+// admit makes or reads feedlake's own table and refuses a catalog that this
+// program must not touch.
+func (l *Lake) admit(ctx context.Context, receiving bool) error {
+	_, err := l.db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS feedlake_catalog (name VARCHAR(64) PRIMARY KEY, value TEXT NOT NULL)")
+	if err != nil {
+		// Two that begin at once may collide in PostgreSQL; who reads it next sees it.
+		if _, e := l.meta(ctx, metaVersion); e != nil {
+			return feedlake.Hint(fmt.Errorf("open catalog: %w", err), "the user of the catalog needs the right to create tables in its schema")
+		}
+	}
+	version, err := l.meta(ctx, metaVersion)
+	if err != nil {
+		return fmt.Errorf("open catalog: %w", err)
+	}
+	if version == "" {
+		return l.setMeta(ctx, metaVersion, strconv.Itoa(catalogVersion))
+	}
+	if n, err := strconv.Atoi(version); err != nil || n > catalogVersion {
+		return feedlake.Hint(fmt.Errorf("open catalog: version %s, this program knows %d: %w", version, catalogVersion, feedlake.ErrConfig),
+			"a newer feedlake wrote this lake: use that version")
+	}
+	if receiving {
+		return nil
+	}
+	moving, err := l.meta(ctx, metaMoving)
+	if err != nil {
+		return fmt.Errorf("open catalog: %w", err)
+	}
+	if moving != "" {
+		return feedlake.Hint(fmt.Errorf("open catalog: a move to it was not finished: %w", feedlake.ErrConfig),
+			"run feedlake lake migrate again with the config of the old catalog")
+	}
+	moved, err := l.meta(ctx, metaMoved)
+	if err != nil {
+		return fmt.Errorf("open catalog: %w", err)
+	}
+	if moved != "" {
+		return feedlake.Hint(fmt.Errorf("open catalog: it was moved to %s: %w", moved, feedlake.ErrConfig),
+			"set lake.catalog in the config to where it is now")
+	}
+	return nil
+}
+
+func (l *Lake) meta(ctx context.Context, name string) (string, error) {
+	var value string
+	err := l.db.QueryRowContext(ctx, l.bind("SELECT value FROM feedlake_catalog WHERE name = ?"), name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return value, err
+}
+
+const putMeta = "INSERT INTO feedlake_catalog (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+func (l *Lake) setMeta(ctx context.Context, name, value string) error {
+	_, err := l.db.ExecContext(ctx, l.bind(putMeta), name, value)
+	if err != nil {
+		return fmt.Errorf("write catalog: %w", err)
+	}
+	return nil
+}
+
+// S3 is what the warehouse's bucket is asked with; nil where it is a folder.
+func (l *Lake) S3() *objects.S3Config { return l.s3 }
+
+// Warehouse is the URL that all locations of tables begin with.
+func (l *Lake) Warehouse() string { return l.store.root() }
+
+// bind writes the placeholders ? as the catalog's database wants them.
+func (l *Lake) bind(text string) string {
+	if l.kind != icesql.Postgres {
+		return text
+	}
+	var b strings.Builder
+	n := 0
+	for _, r := range text {
+		if r != '?' {
+			b.WriteRune(r)
+			continue
+		}
+		n++
+		fmt.Fprintf(&b, "$%d", n)
+	}
+	return b.String()
+}
+
+// Catalog names the place of the catalog for people, without secrets.
+func (l *Lake) Catalog() string { return l.place }

@@ -1,0 +1,270 @@
+package lake
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/feedlake/feedlake"
+)
+
+// Defaults of ExpireOptions.
+const (
+	DefaultExpireAge  = 7 * 24 * time.Hour
+	DefaultExpireLast = 10
+)
+
+// ExpireOptions says which snapshots may go.
+type ExpireOptions struct {
+	Tables    []string           // none: all
+	OlderThan time.Duration      // those that were current since then stay; 0: DefaultExpireAge
+	KeepLast  int                // so many newest ones stay; 0: DefaultExpireLast
+	Keep      map[string][]int64 // these stay too, by table
+	// All lets every snapshot go but the current one and those of Keep,
+	// whatever its age and whoever names it: for a takedown. Models whose inputs
+	// go are rebuilt whole, a writer that is just at work may end with
+	// feedlake.ErrUnknown, and one that repeats a commit of unknown outcome may
+	// land it twice.
+	All    bool
+	DryRun bool // only say what would go
+}
+
+// ExpireReport tells what Expire did, or would do.
+type ExpireReport struct {
+	DryRun bool           `json:"dry_run"`
+	Tables []ExpiredTable `json:"tables"`
+}
+
+// ExpiredTable is one table of the report.
+type ExpiredTable struct {
+	Table   string         `json:"table"`
+	Expired []int64        `json:"expired"` // snapshots that went, oldest first
+	Kept    int            `json:"kept"`
+	Held    []HeldSnapshot `json:"held"`  // kept only because something needs them
+	Files   int            `json:"files"` // files that went with the snapshots
+	Bytes   int64          `json:"bytes"` // of data files and manifests among them
+}
+
+// HeldSnapshot is a snapshot beyond age and count that stays.
+type HeldSnapshot struct {
+	Snapshot int64  `json:"snapshot"`
+	For      string `json:"for"`
+}
+
+// Expire forgets old snapshots and removes the files that only they name. Age
+// and count must both let a snapshot go. The current snapshot stays, and so do
+// those that branches, tags, ExpireOptions.Keep or a feedlake property of any
+// table name (a model's inputs, a scorer's state), and the compactions after
+// them, which tell readers that nothing changed.
+//
+// Metadata is committed first, then files go: a crash between leaves files to
+// Orphans and never a snapshot without its files. It works beside writers; a
+// commit that is repeated after an unknown outcome finds its first try as long
+// as it is younger than OlderThan.
+func (l *Lake) Expire(ctx context.Context, o ExpireOptions) (ExpireReport, error) {
+	o.OlderThan = cmp.Or(o.OlderThan, DefaultExpireAge)
+	o.KeepLast = cmp.Or(o.KeepLast, DefaultExpireLast)
+	rep := ExpireReport{DryRun: o.DryRun, Tables: []ExpiredTable{}}
+	if o.OlderThan < 0 || o.KeepLast < 0 {
+		return rep, fmt.Errorf("expire: age %s and count %d must not be negative: %w", o.OlderThan, o.KeepLast, feedlake.ErrConfig)
+	}
+	err := l.careful(ctx, "expire", func() error {
+		names, err := l.careTables(ctx, o.Tables)
+		if err != nil {
+			return fmt.Errorf("expire: %w", err)
+		}
+		for _, name := range names {
+			t, err := l.expireTable(ctx, name, o)
+			if err != nil {
+				return fmt.Errorf("expire %s: %w", name, err)
+			}
+			rep.Tables = append(rep.Tables, t)
+		}
+		return nil
+	})
+	return rep, err
+}
+
+func (l *Lake) expireTable(ctx context.Context, name string, o ExpireOptions) (ExpiredTable, error) {
+	rep := ExpiredTable{Table: name, Expired: []int64{}, Held: []HeldSnapshot{}}
+	for try := range attempts {
+		t, err := l.load(ctx, name, l.catalog(nil))
+		if err != nil {
+			return rep, err
+		}
+		// After the table: a model that is built meanwhile names a snapshot
+		// that is new, or one that it named before.
+		said, err := l.readMentions(ctx)
+		if err != nil {
+			return rep, err
+		}
+		e := expiry{name: name, o: o, now: l.now(), said: said}
+		gone, stay := e.sort(t.Metadata())
+		rep.Held, rep.Kept, rep.Expired = e.held, len(stay), idsOf(gone)
+		if len(gone) == 0 {
+			return rep, nil
+		}
+		before, err := reachable(ctx, t, t.Metadata().Snapshots())
+		if err != nil {
+			return rep, err
+		}
+		if o.DryRun {
+			after, err := reachable(ctx, t, stay)
+			rep.count(before, after)
+			return rep, err
+		}
+		switch err := l.dropSnapshots(ctx, t, name, rep.Expired); {
+		case err == nil:
+			return rep, l.dropFiles(ctx, name, before, &rep)
+		case !errors.Is(err, table.ErrCommitFailed):
+			return rep, err
+		}
+		if err := backoff(ctx, try); err != nil {
+			return rep, err
+		}
+	}
+	return rep, fmt.Errorf("%d writers were faster: %w", attempts, feedlake.ErrConflict)
+}
+
+// dropSnapshots commits metadata without the snapshots. An error other than
+// table.ErrCommitFailed that leaves the outcome open is asked after.
+func (l *Lake) dropSnapshots(ctx context.Context, t *table.Table, name string, ids []int64) error {
+	cur := t.CurrentSnapshot().SnapshotID
+	reqs := []table.Requirement{table.AssertTableUUID(t.Metadata().TableUUID()), table.AssertRefSnapshotID(table.MainBranch, &cur)}
+	_, _, err := l.catalog(nil).CommitTable(ctx, t.Identifier(), reqs, []table.Update{table.NewRemoveSnapshotsUpdate(ids, false)})
+	if err == nil || errors.Is(err, table.ErrCommitFailed) {
+		return err
+	}
+	now, lerr := l.load(ctx, name, l.catalog(nil))
+	if lerr == nil && !slices.ContainsFunc(ids, func(id int64) bool { return now.SnapshotByID(id) != nil }) {
+		return nil
+	}
+	return feedlake.Hint(fmt.Errorf("%w: %w", feedlake.ErrUnknown, err), "run again: no file was removed")
+}
+
+// dropFiles removes what the table named before and names no more.
+func (l *Lake) dropFiles(ctx context.Context, name string, before reached, rep *ExpiredTable) error {
+	t, err := l.load(ctx, name, l.catalog(nil))
+	if err != nil {
+		return err
+	}
+	after, err := reachable(ctx, t, t.Metadata().Snapshots())
+	if err != nil {
+		return feedlake.Hint(err, "the snapshots are expired; feedlake lake orphans removes their files")
+	}
+	paths := rep.count(before, after)
+	fsys, err := t.FS(ctx)
+	if err != nil {
+		return err
+	}
+	n, err := l.removeFiles(ctx, fsys, paths)
+	if err != nil {
+		return feedlake.Hint(fmt.Errorf("%d of %d files: %w", n, len(paths), err), "the snapshots are expired; feedlake lake orphans removes the rest of their files")
+	}
+	return nil
+}
+
+// count fills in the files of before that after lacks, and returns them.
+func (t *ExpiredTable) count(before, after reached) []string {
+	var paths []string
+	t.Bytes = 0
+	for path, size := range before {
+		if _, ok := after[path]; !ok {
+			paths = append(paths, path)
+			t.Bytes += max(size, 0)
+		}
+	}
+	slices.Sort(paths)
+	t.Files = len(paths)
+	return paths
+}
+
+// expiry sorts the snapshots of one table.
+type expiry struct {
+	name string
+	o    ExpireOptions
+	now  time.Time
+	said mentions
+	held []HeldSnapshot
+}
+
+func (e *expiry) sort(meta table.Metadata) (gone, stay []table.Snapshot) {
+	list := slices.Clone(meta.Snapshots())
+	slices.SortFunc(list, func(a, b table.Snapshot) int { return cmp.Compare(b.SequenceNumber, a.SequenceNumber) })
+	refs := map[int64]string{}
+	for name, r := range meta.Refs() {
+		refs[r.SnapshotID] = name
+	}
+	keep := map[int64]bool{}
+	e.held = []HeldSnapshot{}
+	oldest := int64(-1) // sequence number of the oldest snapshot that somebody names
+	until := e.now      // when the next newer one took its place
+	for i, s := range list {
+		why := e.reason(s, refs)
+		young := !e.o.All && (i < e.o.KeepLast || e.now.Sub(until) <= e.o.OlderThan)
+		until = time.UnixMilli(s.TimestampMs)
+		keep[s.SnapshotID] = young || why != ""
+		if why != "" && refs[s.SnapshotID] != table.MainBranch {
+			oldest = s.SequenceNumber // from the newest on
+		}
+		if why != "" && !young && refs[s.SnapshotID] != table.MainBranch {
+			e.held = append(e.held, HeldSnapshot{s.SnapshotID, why})
+		}
+	}
+	e.holdCompactions(list, keep, oldest)
+	for _, s := range slices.Backward(list) {
+		if keep[s.SnapshotID] {
+			stay = append(stay, s)
+		} else {
+			gone = append(gone, s)
+		}
+	}
+	return gone, stay
+}
+
+// holdCompactions keeps the compactions after the oldest snapshot that is
+// named, and their parents: Changed goes by way of them.
+func (e *expiry) holdCompactions(list []table.Snapshot, keep map[int64]bool, oldest int64) {
+	if oldest < 0 || e.o.All {
+		return
+	}
+	for _, s := range list {
+		if !isCompaction(&s) || s.SequenceNumber <= oldest {
+			continue
+		}
+		for _, id := range []int64{s.SnapshotID, *s.ParentSnapshotID} {
+			if kept, there := keep[id]; there && !kept {
+				keep[id] = true
+				e.held = append(e.held, HeldSnapshot{id, "compaction, for readers from before it"})
+			}
+		}
+	}
+}
+
+// reason says what needs a snapshot; "" when nothing does.
+func (e *expiry) reason(s table.Snapshot, refs map[int64]string) string {
+	if ref, ok := refs[s.SnapshotID]; ok {
+		return "branch or tag " + ref
+	}
+	if slices.Contains(e.o.Keep[e.name], s.SnapshotID) {
+		return "asked to keep"
+	}
+	if by := e.said.snapshot(s.SnapshotID); len(by) > 0 && !e.o.All {
+		return "named by " + strings.Join(by, ", ")
+	}
+	return ""
+}
+
+func idsOf(list []table.Snapshot) []int64 {
+	out := make([]int64, len(list))
+	for i, s := range list {
+		out[i] = s.SnapshotID
+	}
+	return out
+}

@@ -1,0 +1,15 @@
+package objects
+
+import (
+	"io/fs"
+	"syscall"
+	"time"
+)
+
+// accessed is the time of the last use.
+func accessed(info fs.FileInfo) time.Time {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(st.Atimespec.Unix())
+	}
+	return info.ModTime()
+}

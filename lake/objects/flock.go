@@ -1,0 +1,123 @@
+package objects
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+// tryFlock takes the lock of an open file, which its death gives back, and says
+// whether it could.
+func tryFlock(f *os.File, how int) (bool, error) {
+	for {
+		switch err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return false, nil
+		default:
+			return false, fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+	}
+}
+
+// flock waits for the lock until ctx ends. The system's own waiting cannot be
+// ended, so that it asks again and again.
+func flock(ctx context.Context, f *os.File, how int) error {
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		if ok, err := tryFlock(f, how); ok || err != nil {
+			return err
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("lock %s: %w", f.Name(), ctx.Err())
+		}
+	}
+}
+
+// lockFile opens a file that nobody removes, and locks it.
+func lockFile(ctx context.Context, path string, how int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(ctx, f, how); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// workDir is a folder that belongs to one process at a time and is removed by it.
+type workDir struct{ lock *os.File }
+
+// openWorkDir waits for the folder. What a dead process left in it is removed.
+func openWorkDir(ctx context.Context, path string) (*workDir, error) {
+	for {
+		if err := os.Mkdir(path, 0o777); err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, err
+		}
+		f, err := os.Open(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // removed by its last owner
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := flock(ctx, f, syscall.LOCK_EX); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		if current(f, path) {
+			w := &workDir{f}
+			if err := w.empty(); err != nil {
+				return nil, errors.Join(err, f.Close())
+			}
+			return w, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// current reports whether f is still what lies at path.
+func current(f *os.File, path string) bool {
+	ours, err1 := f.Stat()
+	theirs, err2 := os.Stat(path)
+	return err1 == nil && err2 == nil && os.SameFile(ours, theirs)
+}
+
+func (w *workDir) empty() error {
+	entries, err := os.ReadDir(w.lock.Name())
+	for _, e := range entries {
+		err = errors.Join(err, os.RemoveAll(w.lock.Name()+"/"+e.Name()))
+	}
+	return err
+}
+
+// close removes the folder before it gives the lock back.
+func (w *workDir) close() error {
+	return errors.Join(os.RemoveAll(w.lock.Name()), w.lock.Close())
+}
+
+// sweepWorkDir removes a folder that a dead process left, and leaves one in use.
+func sweepWorkDir(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ok, err := tryFlock(f, syscall.LOCK_EX)
+	if ok && current(f, path) {
+		err = os.RemoveAll(path)
+	}
+	return errors.Join(err, f.Close())
+}
