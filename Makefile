@@ -71,7 +71,7 @@ run-service: build services-up ## examples/service.yaml on these services: S3, a
 
 .PHONY: lint
 lint: deps $(DEPS)/bin/golangci-lint-$(GOLANGCI_LINT) ## golangci-lint, with the linters of .golangci.yml
-	@$(DEPS)/bin/golangci-lint-$(GOLANGCI_LINT) run ./...
+	@$(DEPS)/bin/golangci-lint-$(GOLANGCI_LINT) run --build-tags duckdb_arrow,services ./...
 
 .PHONY: fmt
 fmt: $(DEPS)/bin/golangci-lint-$(GOLANGCI_LINT) ## format the code (gofumpt, imports)
@@ -102,6 +102,10 @@ fuzz: deps ## every fuzz target for FUZZTIME (10s)
 .PHONY: bench
 bench: deps ## benchmarks, BENCH=regexp to choose; figures that are ratios compare with a peer in the same run
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./... | grep -vE '^(PASS|ok .*\[no test files\]|\?)'
+
+.PHONY: bench-services
+bench-services: services-up ## benchmarks that need real services, such as DuckDB against Spark
+	@eval "$$(infra/dev/services.sh env)" && go test -tags duckdb_arrow,services -run '^$$' -bench '$(BENCH)' -timeout 60m ./transforms/spark ./lake/objects | grep -vE '^(PASS|ok .*\[no test files\]|\?)'
 
 .PHONY: clean
 clean: ## remove bin and the demo's lake

@@ -157,8 +157,8 @@ func tableCounts(t *testing.T, dir string) (rows, distinct map[string]int64) {
 	return rows, distinct
 }
 
-// othersRead wants pyiceberg and the DuckDB command line to count what feedlake
-// counts in every table.
+// othersRead wants pyiceberg, Spark and the DuckDB command line to count what
+// feedlake counts in every table.
 func othersRead(t *testing.T, dir string, catalog map[string]string) {
 	t.Helper()
 	rows, distinct := tableCounts(t, dir)
@@ -188,6 +188,9 @@ func othersRead(t *testing.T, dir string, catalog map[string]string) {
 		if d != "" {
 			t.Errorf("pyiceberg counts other %s (-feedlake +pyiceberg): %s", what, d)
 		}
+	}
+	if d := cmp.Diff(rows, sparkCounts(t, dir)); d != "" {
+		t.Errorf("Spark counts others (-feedlake +spark): %s", d)
 	}
 	if d := cmp.Diff(rows, duckdbCounts(t, dir, rows)); d != "" {
 		t.Errorf("the DuckDB command line counts others (-feedlake +duckdb): %s", d)
