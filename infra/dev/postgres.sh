@@ -29,6 +29,20 @@ as() {
   fi
 }
 
+# place makes the server's folder: .deps/postgres, or one beside other temporary files where the user who runs the server
+# cannot reach that.
+place() {
+  mkdir -p "$dir"
+  if [ "$(id -u)" != 0 ]; then return; fi
+  chown postgres "$dir"
+  if ! as test -w "$dir" 2>/dev/null; then
+    dir=${TMPDIR:-/tmp}/feedlake-postgres-$(cksum <<<"$root" | cut -d' ' -f1)
+    mkdir -p "$dir"
+    chown postgres "$dir"
+    as test -w "$dir" || die "the user postgres can write neither to .deps nor to $dir"
+  fi
+}
+
 case ${1:-} in
   install)
     bindir >/dev/null || packages "publishing to PostgreSQL" postgresql
@@ -36,12 +50,11 @@ case ${1:-} in
     ;;
   up)
     bin=$(bindir) || die "PostgreSQL is not installed: infra/dev/postgres.sh install"
+    place
     if as "$bin/pg_ctl" -D "$dir/data" status >/dev/null 2>&1; then
       say "PostgreSQL runs: $("$0" url)"
       exit 0
     fi
-    mkdir -p "$dir"
-    if [ "$(id -u)" = 0 ]; then chown postgres "$dir"; fi
     if [ ! -e "$dir/data/PG_VERSION" ]; then
       as "$bin/initdb" -D "$dir/data" -U postgres --auth=trust -E UTF8 --no-locale >/dev/null
     fi
@@ -56,6 +69,7 @@ case ${1:-} in
     ;;
   down)
     bin=$(bindir) || exit 0
+    place
     as "$bin/pg_ctl" -D "$dir/data" -m fast stop >/dev/null 2>&1 || say "PostgreSQL did not run"
     ;;
   *) die "usage: postgres.sh install|up|url|check|down" ;;
