@@ -4,7 +4,7 @@ package lake_test
 
 import (
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -35,7 +35,7 @@ func newBucket(t *testing.T, endpoint string) *objects.S3Config {
 	t.Helper()
 	c := &objects.S3Config{
 		Endpoint: setting(t, endpoint), Key: setting(t, "FEEDLAKE_TEST_S3_KEY"), Secret: setting(t, "FEEDLAKE_TEST_S3_SECRET"),
-		Bucket: fmt.Sprintf("lake-test-%x", rand.Uint64()),
+		Bucket: fmt.Sprintf("lake-test-%x", mathrand.Uint64()),
 	}
 	u, err := url.Parse(c.Endpoint)
 	if err != nil {
@@ -60,7 +60,7 @@ func bucketHome(t *testing.T, endpoint string) home {
 		t.Helper()
 		c := catalogs(t)
 		own := *bucket
-		own.Prefix = filepath.Base(c.Dir) + fmt.Sprintf("-%x", rand.Uint32())
+		own.Prefix = filepath.Base(c.Dir) + fmt.Sprintf("-%x", mathrand.Uint32())
 		c.S3 = &own
 		return c
 	}
