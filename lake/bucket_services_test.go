@@ -3,6 +3,7 @@
 package lake_test
 
 import (
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/objects"
 	"github.com/feedlake/feedlake/lake/query"
@@ -185,4 +187,85 @@ func TestServiceDirect(t *testing.T) {
 	if err := db.SQL().QueryRowContext(t.Context(), "select sql from duckdb_views() where view_name = 'posts'").Scan(&file); err != nil || !strings.Contains(file, "s3://") {
 		t.Errorf("the view reads %s, %v", file, err)
 	}
+}
+
+// TestServiceCareInBucket compacts, expires, sweeps and restores a table whose
+// files are objects: rows stay, and only what nobody names goes.
+func TestServiceCareInBucket(t *testing.T) {
+	place := bucketHome(t, "FEEDLAKE_TEST_S3")(t)
+	l := openAt(t, place, nil)
+	if err := l.Ensure(t.Context(), lake.RawPosts()); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range 6 {
+		id := fmt.Sprint(i)
+		want = append(want, "a/"+id)
+		if _, err := l.Commit(t.Context(), lake.Commit{Table: "raw.posts", ID: id, Add: []string{write(t, l, "a", noon, id)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := current(t, l, "raw.posts").ID
+	rep, err := l.Compact(t.Context(), lake.CompactOptions{Rewrite: rewriter(t)})
+	if err != nil || len(rep.Partitions) != 1 || rep.Partitions[0].FilesBefore != 6 || rep.Partitions[0].FilesAfter != 1 {
+		t.Fatalf("compaction %+v, %v", rep, err)
+	}
+	if changed, err := l.Changed(t.Context(), "raw.posts", before, current(t, l, "raw.posts").ID); err != nil || len(changed) != 0 {
+		t.Errorf("compaction changed %v, %v", changed, err)
+	}
+	if _, err := l.Restore(t.Context(), "raw.posts", before, lake.RestoreOptions{}); err != nil {
+		t.Errorf("restore: %v", err)
+	}
+	if _, err := l.Expire(t.Context(), lake.ExpireOptions{All: true}); err != nil {
+		t.Fatal(err)
+	}
+	const planted = "warehouse/raw/posts/data/source=a/lost.parquet"
+	if _, err := l.Objects().PutBytes(t.Context(), planted, []byte("nobody names me"), false); err != nil {
+		t.Fatal(err)
+	}
+	place.Dir = t.TempDir()
+	later := openLaterAt(t, place, month)
+	orphans, err := later.Orphans(t.Context(), lake.OrphanOptions{})
+	if err != nil || len(orphans.Files) != 1 || !strings.HasSuffix(orphans.Files[0].Path, planted) {
+		t.Errorf("orphans %+v, %v", orphans, err)
+	}
+	if _, err := l.Objects().Stat(t.Context(), planted); !errors.Is(err, feedlake.ErrNotFound) {
+		t.Errorf("the orphan is still there: %v", err)
+	}
+	check, err := later.Check(t.Context(), lake.CheckOptions{})
+	if err != nil || len(check.Problems) != 0 || check.Rows != 6 {
+		t.Errorf("check %+v, %v", check, err)
+	}
+	if d := cmp.Diff(want, ids(t, later)); d != "" {
+		t.Error(d)
+	}
+	var data int
+	for o, err := range l.Objects().List(t.Context(), "warehouse/raw/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(o.Key, ".parquet") {
+			data++
+		}
+	}
+	if data != 6 {
+		t.Errorf("%d data files are left, want the 6 of the restored snapshot", data)
+	}
+	if err := l.Objects().Remove(t.Context(), keyOf(t, later)); err != nil {
+		t.Fatal(err)
+	}
+	if check, err = later.Check(t.Context(), lake.CheckOptions{}); err != nil || len(check.Problems) == 0 {
+		t.Errorf("a missing file was not seen: %+v, %v", check, err)
+	}
+}
+
+// keyOf names one live data file.
+func keyOf(t *testing.T, l *lake.Lake) string {
+	t.Helper()
+	files, err := l.Files(t.Context(), "raw.posts", current(t, l, "raw.posts").ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := l.Objects().Key(files[0].Path)
+	return key
 }

@@ -20,9 +20,13 @@ import (
 // old there.
 func openLater(t testing.TB, dir string, ahead time.Duration, ic lake.Interceptor) *lake.Lake {
 	t.Helper()
-	l, err := lake.Open(t.Context(), lake.Config{
-		Dir: dir, Now: func() time.Time { return time.Now().Add(ahead) }, Log: slog.New(slog.DiscardHandler), Intercept: ic,
-	})
+	return openLaterAt(t, lake.Config{Dir: dir, Intercept: ic}, ahead)
+}
+
+func openLaterAt(t testing.TB, c lake.Config, ahead time.Duration) *lake.Lake {
+	t.Helper()
+	c.Now, c.Log = func() time.Time { return time.Now().Add(ahead) }, slog.New(slog.DiscardHandler)
+	l, err := lake.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
