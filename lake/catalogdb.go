@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	iceberg "github.com/apache/iceberg-go"
 	icesql "github.com/apache/iceberg-go/catalog/sql"
@@ -94,6 +95,7 @@ func openPostgres(ctx context.Context, dsn string) (_ *sql.DB, place string, _ e
 	db := stdlib.OpenDB(*c)
 	db.SetMaxOpenConns(catalogConnections)
 	db.SetMaxIdleConns(2)
+	db.SetConnMaxIdleTime(time.Minute)
 	if err := db.PingContext(ctx); err != nil {
 		return nil, "", errors.Join(postgresFault(c, err), db.Close())
 	}

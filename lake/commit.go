@@ -48,40 +48,58 @@ func (l *Lake) Commit(ctx context.Context, c Commit) (Snapshot, error) {
 }
 
 func (l *Lake) commit(ctx context.Context, c Commit) (Snapshot, error) {
-	cat := l.catalog(c.Expect)
-	durable := false
+	if s, _, done, err := l.ready(ctx, c); done || err != nil {
+		return s, err
+	}
+	if err := l.store.land(ctx, c.Add); err != nil {
+		return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
+	}
 	for try := range attempts {
-		t, err := l.load(ctx, c.Table, cat)
-		if err != nil {
-			return Snapshot{}, err
-		}
-		if s, ok := landed(t, c); ok {
-			return s, nil
-		}
-		if err := (propertyGuard{c.Expect}).Validate(t.Metadata()); err != nil {
-			return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
-		}
-		if !durable {
-			if err := l.store.land(ctx, c.Add); err != nil {
-				return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
-			}
-			durable = true
-		}
-		s, err := l.tryCommit(ctx, t, c)
+		s, err := l.attempt(ctx, c)
 		switch {
 		case err == nil:
 			return s, nil
-		case errors.Is(err, feedlake.ErrConflict), errors.Is(err, feedlake.ErrRejected):
+		case !errors.Is(err, table.ErrCommitFailed):
+			return Snapshot{}, err
+		}
+		if err := backoff(ctx, try); err != nil {
 			return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
-		case errors.Is(err, table.ErrCommitFailed):
-			if err := backoff(ctx, try); err != nil {
-				return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
-			}
-		default:
-			return l.resolve(ctx, c, err)
 		}
 	}
 	return Snapshot{}, fmt.Errorf("commit %s: %d writers were faster: %w", c.Table, attempts, feedlake.ErrConflict)
+}
+
+// ready looks at the table before a commit: done when the change has landed
+// already, an error when an expectation does not hold.
+func (l *Lake) ready(ctx context.Context, c Commit) (s Snapshot, t *table.Table, done bool, err error) {
+	if t, err = l.load(ctx, c.Table, l.catalog(c.Expect)); err != nil {
+		return Snapshot{}, nil, false, err
+	}
+	if s, ok := landed(t, c); ok {
+		return s, t, true, nil
+	}
+	if err := (propertyGuard{c.Expect}).Validate(t.Metadata()); err != nil {
+		return Snapshot{}, nil, false, fmt.Errorf("commit %s: %w", c.Table, err)
+	}
+	return Snapshot{}, t, false, nil
+}
+
+// attempt tries the commit once, when it is this writer's turn; an error that
+// wraps table.ErrCommitFailed says that another one was faster.
+func (l *Lake) attempt(ctx context.Context, c Commit) (Snapshot, error) {
+	defer l.turn(ctx, c.Table)()
+	s, t, done, err := l.ready(ctx, c)
+	if done || err != nil {
+		return s, err
+	}
+	s, err = l.tryCommit(ctx, t, c)
+	switch {
+	case err == nil, errors.Is(err, table.ErrCommitFailed):
+		return s, err
+	case errors.Is(err, feedlake.ErrConflict), errors.Is(err, feedlake.ErrRejected):
+		return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
+	}
+	return l.resolve(ctx, c, err)
 }
 
 // landed looks for an earlier commit of the same change. What a restore took

@@ -67,6 +67,7 @@ type Lake struct {
 	props  iceberg.Properties // of the catalog and of Iceberg's file IO; holds secrets
 	known  metadataCache
 	plans  planCache
+	turns  chan struct{} // holds the one commit of this process that has its turn
 	store  storage
 	direct bool
 	// codec is shared by all writers: it keeps its encoders, which are costly to
@@ -83,7 +84,7 @@ func Open(ctx context.Context, c Config) (*Lake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lake %s: %w", c.Dir, err)
 	}
-	l := &Lake{dir: dir, direct: c.Direct, now: c.Now, log: c.Log, ic: c.Intercept, s3: withRegion(c.S3), codec: &zstd.Codec{Level: zstd.SpeedFastest}}
+	l := &Lake{turns: make(chan struct{}, 1), dir: dir, direct: c.Direct, now: c.Now, log: c.Log, ic: c.Intercept, s3: withRegion(c.S3), codec: &zstd.Codec{Level: zstd.SpeedFastest}}
 	if l.ic == nil {
 		l.ic = func(_, _ string, do func() error) error { return do() }
 	}
