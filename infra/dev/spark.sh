@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: spark.sh install|up|url|check|down
 # A Spark Connect server for development and tests, in .deps/spark on 127.0.0.1:15002 (FEEDLAKE_SPARK_PORT). It knows no
-# catalog: every session brings its own (transforms/spark). FEEDLAKE_SPARK_MEMORY bounds the driver (2g), which does all
+# catalog: every session brings its own (transforms/spark). FEEDLAKE_SPARK_MEMORY bounds the driver (4g), which does all
 # the work in local[2]; servers on other ports run beside each other. Spark's own pages are on the port after.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -79,11 +79,14 @@ up() {
   java=$(java17) || die "Java 17 is not installed: infra/dev/spark.sh install"
   mkdir -p "$run"
   cd "$run"
+  # What Spark remembers of finished work for its own pages is kept small: a server that runs for weeks must not fill up.
   JAVA_HOME=$java SPARK_HOME=$home SPARK_LOCAL_IP=127.0.0.1 SPARK_LOCAL_HOSTNAME=localhost SPARK_NO_DAEMONIZE=1 \
-    setsid nohup "$home/bin/spark-submit" --master "local[${FEEDLAKE_SPARK_CORES:-2}]" --driver-memory "${FEEDLAKE_SPARK_MEMORY:-2g}" \
+    setsid nohup "$home/bin/spark-submit" --master "local[${FEEDLAKE_SPARK_CORES:-2}]" --driver-memory "${FEEDLAKE_SPARK_MEMORY:-4g}" \
     --class org.apache.spark.sql.connect.service.SparkConnectServer --jars "$(printf '%s,' "$dir"/jars/*.jar)" \
     --conf spark.connect.grpc.binding.address=127.0.0.1 --conf "spark.connect.grpc.binding.port=$port" \
     --conf spark.driver.bindAddress=127.0.0.1 --conf spark.driver.host=127.0.0.1 --conf "spark.local.dir=$run/local" \
+    --conf spark.ui.retainedJobs=100 --conf spark.ui.retainedStages=100 --conf spark.ui.retainedTasks=1000 \
+    --conf spark.sql.ui.retainedExecutions=20 --conf spark.connect.ui.retainedSessions=20 --conf spark.connect.ui.retainedStatements=20 \
     --conf "spark.sql.warehouse.dir=$run/warehouse" --conf "spark.log.level=${FEEDLAKE_SPARK_LOG:-WARN}" --conf "spark.ui.port=$((port + 1))" --conf spark.sql.session.timeZone=UTC \
     "$home"/jars/spark-connect_2.13-*.jar >"$run/log" 2>&1 </dev/null &
   echo $! >"$run/pid"
