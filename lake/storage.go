@@ -262,7 +262,7 @@ func openStorage(ctx context.Context, c Config, dir string, ic Interceptor) (sto
 	if b.cache, err = objects.OpenCache(objects.CacheConfig{Dir: cache, Limit: cmp.Or(c.CacheLimit, DefaultCacheLimit), Log: c.Log}); err != nil {
 		return nil, errors.Join(err)
 	}
-	return b, nil
+	return b, b.catchUp(ctx, c.Log)
 }
 
 // Objects is the bucket that holds the warehouse; nil where that is a folder.

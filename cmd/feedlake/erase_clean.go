@@ -141,6 +141,11 @@ func (e *erasure) clean(ctx context.Context) error {
 	if err := e.a.lake.Forget(paths...); err != nil {
 		return err
 	}
+	dropped, inUse, err := e.a.lake.Prune(ctx) // what another machine's expire removed is still copied here
+	if err != nil {
+		return err
+	}
+	e.rep.Dropped, e.rep.InUse = e.rep.Dropped+dropped, inUse
 	for _, folder := range []string{"tmp", "staging"} { // staging: of a bucket's lake, where uploads wait
 		if err := emptyFolder(filepath.Join(e.a.lake.Dir(), folder), &e.rep.Orphans); err != nil {
 			return err

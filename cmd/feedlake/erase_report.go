@@ -39,6 +39,8 @@ type eraseReport struct {
 	Tables     []lake.EraseResult `json:"tables"`
 	Expired    []eraseExpired     `json:"expired"`
 	Orphans    int                `json:"orphans"` // files that no snapshot named, spilled ones included
+	Dropped    int                `json:"dropped"` // further copies in this machine's cache, of files that a bucket no longer has
+	InUse      int                `json:"in_use"`  // such copies that a program reads; the next command drops them
 	Places     []erasePlace       `json:"places"`
 	Models     []eraseModel       `json:"models"`
 	Left       []eraseLeft        `json:"left"` // empty: nothing was found any more
@@ -111,6 +113,7 @@ func (r *eraseReport) takeOver(old *eraseReport) {
 	r.Rows, r.Copies = max(r.Rows, old.Rows), max(r.Copies, old.Copies)
 	r.Tombstones += old.Tombstones
 	r.Orphans += old.Orphans
+	r.Dropped += old.Dropped
 	for _, t := range old.Tables {
 		r.addTable(t)
 	}
@@ -139,12 +142,15 @@ func (r *eraseReport) advise() {
 			r.Advice = append(r.Advice, fmt.Sprintf("train anew: feedlake train %s; old versions stay in models/%s until their folders are removed", m.Model, m.Model))
 		}
 	}
+	if r.InUse > 0 {
+		r.Advice = append(r.Advice, fmt.Sprintf("a program reads %s in the cache that the bucket no longer has; end it, then run any command: it drops them", plural(int64(r.InUse), "copied file")))
+	}
 	if r.Copies > 0 {
 		r.Advice = append(r.Advice, fmt.Sprintf("%s of others repeat a text that was erased, and stay; erase them by their ids if they must go", plural(r.Copies, "row")))
 	}
 }
 
-const erasuresFolder = "erasures"
+const erasuresFolder = lake.ErasuresFolder
 
 // keep writes the report beside the lake's tables, for its owner's eyes only.
 func (r *eraseReport) keep(ctx context.Context, l *lake.Lake) error {

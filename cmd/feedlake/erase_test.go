@@ -35,8 +35,14 @@ var planted = []string{
 // eraseArgs is the request of the tests.
 var eraseArgs = []string{"erase", "--post", "lines/planted-post", "--author", "lines/planted-author"}
 
-// eraseLake makes a small whole lake with planted posts.
+// eraseLake makes a small whole lake with planted posts, in a folder.
 func eraseLake(t *testing.T, dsn string) string {
+	t.Helper()
+	return eraseLakeAt(t, "{dir: lake}", dsn)
+}
+
+// eraseLakeAt makes it at the place that the config says.
+func eraseLakeAt(t *testing.T, place, dsn string) string {
 	t.Helper()
 	dir := t.TempDir()
 	var lines, labels strings.Builder
@@ -69,8 +75,7 @@ func eraseLake(t *testing.T, dsn string) string {
 		fmt.Fprintf(&labels, "l%d\t%d\t%s %s %c%c\n", i, i%3, words[i%3][i/3%3], words[i%3][i/9%3], 'a'+rune(i%26), 'a'+rune(i/26))
 	}
 	fmt.Fprintf(&labels, "planted-label\t2\t%s\n", plantedText)
-	config := `
-lake: {dir: lake}
+	config := "lake: " + place + `
 log: {level: error}
 rejects: {max_share: 1}
 sources:
@@ -105,7 +110,7 @@ publish:
 func eraseOptions(dir string, stdout, stderr io.Writer) *options {
 	return &options{config: filepath.Join(dir, "feedlake.yaml"), json: true, env: env{
 		stdin: strings.NewReader(""), stdout: stdout, stderr: stderr, now: time.Now,
-		getenv: func(string) (string, bool) { return "", false },
+		getenv: os.LookupEnv,
 	}}
 }
 

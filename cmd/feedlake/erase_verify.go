@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
+	"github.com/feedlake/feedlake/lake/objects"
 	"github.com/feedlake/feedlake/lake/query"
 	"github.com/feedlake/feedlake/schedules"
 )
@@ -186,12 +188,53 @@ func (e *erasure) verifyFiles(ctx context.Context) error {
 			return fmt.Errorf("search files: %w", err)
 		}
 	}
+	if err := e.verifyObjects(ctx, found); err != nil {
+		return err
+	}
 	for path, hit := range found {
 		if hit {
 			e.rep.Left = append(e.rep.Left, eraseLeft{Where: path, What: "text", Count: 1, Why: "a file beside the tables"})
 		}
 	}
 	return nil
+}
+
+// verifyObjects searches the files beside the tables' data in a bucket. Models
+// are here as well, and searched as files.
+func (e *erasure) verifyObjects(ctx context.Context, found map[string]bool) error {
+	s3 := e.a.lake.Objects()
+	if s3 == nil {
+		return nil
+	}
+	for o, err := range bothOf(s3.List(ctx, "warehouse/"), s3.List(ctx, erasuresFolder+"/")) { // other things may share the bucket
+		if err != nil {
+			return fmt.Errorf("search bucket: %w", err)
+		}
+		if strings.HasSuffix(o.Key, ".parquet") {
+			continue
+		}
+		text, err := s3.GetBytes(ctx, o.Key)
+		if errors.Is(err, feedlake.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("search bucket: %w", err)
+		}
+		found[s3.URL(o.Key)] = e.match.in(string(text))
+	}
+	return nil
+}
+
+// bothOf goes through one listing and then through the other.
+func bothOf(a, b iter.Seq2[objects.Object, error]) iter.Seq2[objects.Object, error] {
+	return func(yield func(objects.Object, error) bool) {
+		for o, err := range a {
+			if !yield(o, err) {
+				return
+			}
+		}
+		b(yield)
+	}
 }
 
 // searchAtOnce bounds how much of a file is in memory.
