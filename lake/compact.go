@@ -13,7 +13,6 @@ import (
 	"slices"
 
 	iceio "github.com/apache/iceberg-go/io"
-	"github.com/apache/iceberg-go/table"
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/feedlake/feedlake"
@@ -139,7 +138,7 @@ func (c *compaction) run(ctx context.Context) error {
 		return nil
 	}
 	for batch := range batches(plan, compactBatch) {
-		if err := c.batch(ctx, t, batch); err != nil {
+		if err := c.batch(ctx, batch); err != nil {
 			return err
 		}
 	}
@@ -202,10 +201,10 @@ func batches(plan []rewrite, n int) func(yield func([]rewrite) bool) {
 }
 
 // batch rewrites some partitions and lands them in one snapshot.
-func (c *compaction) batch(ctx context.Context, t *table.Table, work []rewrite) (err error) {
+func (c *compaction) batch(ctx context.Context, work []rewrite) (err error) {
 	made := 0
 	for i := range work {
-		if err = c.write(ctx, t, &work[i]); err != nil {
+		if err = c.write(ctx, &work[i]); err != nil {
 			break
 		}
 		made++
@@ -218,7 +217,7 @@ func (c *compaction) batch(ctx context.Context, t *table.Table, work []rewrite) 
 }
 
 // write makes the new file of a rewrite and counts its rows.
-func (c *compaction) write(ctx context.Context, t *table.Table, w *rewrite) (err error) {
+func (c *compaction) write(ctx context.Context, w *rewrite) (err error) {
 	w.out = File{Partition: w.partition}
 	if w.out.Path, err = c.l.NewPath(c.table, w.partition); err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,8 +85,13 @@ func (c *config) cacheLimit() (int64, error) {
 	if c.Lake.Cache.Limit == "" {
 		return 0, nil
 	}
-	n, err := humanize.ParseBytes(c.Lake.Cache.Limit)
-	return int64(n), err
+	return parseSize(c.Lake.Cache.Limit)
+}
+
+// parseSize reads a number of bytes, such as 20GB.
+func parseSize(text string) (int64, error) {
+	n, err := humanize.ParseBytes(text)
+	return int64(min(n, math.MaxInt64)), err //nolint:gosec // it fits now
 }
 
 // lakeAt is the lake's place for lake.Open.

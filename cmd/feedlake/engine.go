@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/big"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -56,18 +57,17 @@ func (c *config) validateEngine(bad func(hint, format string, args ...any) error
 // above is the number of bytes beyond which auto takes Spark.
 func (e engineConfig) above() (int64, error) {
 	if e.Above != "" {
-		n, err := humanize.ParseBytes(e.Above)
-		return int64(n), err
+		return parseSize(e.Above)
 	}
 	memory := e.Memory
 	if memory == "" {
 		memory = duckdb.DefaultMemory
 	}
-	n, err := humanize.ParseBytes(memory)
+	n, err := parseSize(memory)
 	if err != nil { // DuckDB knows more spellings, such as 80%
-		n, err = humanize.ParseBytes(duckdb.DefaultMemory)
+		n, err = parseSize(duckdb.DefaultMemory)
 	}
-	return aboveMemory * int64(n), err
+	return aboveMemory * n, err
 }
 
 // chooseEngine decides what runs a build, and says why.
@@ -92,7 +92,7 @@ func (a *app) chooseEngine(ctx context.Context, o transforms.Options) (kind, why
 		kind, relation = engineSpark, "more"
 	}
 	return kind, fmt.Sprintf("%s to read in %s, %s than %s",
-		humanize.Bytes(uint64(plan.Bytes)), plural(int64(plan.Partitions), "partition"), relation, humanize.Bytes(uint64(limit))), nil
+		humanize.BigBytes(big.NewInt(plan.Bytes)), plural(int64(plan.Partitions), "partition"), relation, humanize.BigBytes(big.NewInt(limit))), nil
 }
 
 // openEngine starts an engine.

@@ -62,7 +62,7 @@ func writeDay(b *testing.B, dir string, day time.Time) {
 	}
 	w := bufio.NewWriter(f)
 	for i := range postsADay {
-		fmt.Fprintf(w, `{"id":"%s-%d","at":"%sT%02d:%02d:00Z","text":"a %s post %d #tag%d @u%d","author":"u%d","lang":"en"}`+"\n",
+		_, _ = fmt.Fprintf(w, `{"id":"%s-%d","at":"%sT%02d:%02d:00Z","text":"a %s post %d #tag%d @u%d","author":"u%d","lang":"en"}`+"\n",
 			date, i, date, i%24, i%60, []string{"good", "bad"}[i%2], i, i*7%40, i%9, i*13%300)
 	}
 	if err := w.Flush(); err != nil {

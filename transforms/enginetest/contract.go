@@ -245,7 +245,7 @@ func (r *rig) onlyFiles(t *testing.T, want []string) {
 	}
 	var got []string
 	err := filepath.WalkDir(r.dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !(d.IsDir() && folders[path]) {
+		if err == nil && (!d.IsDir() || !folders[path]) {
 			got = append(got, path)
 		}
 		return err
