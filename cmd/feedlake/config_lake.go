@@ -91,7 +91,7 @@ func (c *config) cacheLimit() (int64, error) {
 // parseSize reads a number of bytes, such as 20GB.
 func parseSize(text string) (int64, error) {
 	n, err := humanize.ParseBytes(text)
-	return int64(min(n, math.MaxInt64)), err //nolint:gosec // it fits now
+	return int64(min(n, math.MaxInt64)), err
 }
 
 // lakeAt is the lake's place for lake.Open.
