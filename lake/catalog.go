@@ -67,7 +67,7 @@ func (c guardedCatalog) LoadTable(ctx context.Context, id table.Identifier) (*ta
 func (l *Lake) metadataLocation(ctx context.Context, id table.Identifier) (string, error) {
 	var loc sql.NullString
 	err := l.db.QueryRowContext(ctx, l.bind("SELECT metadata_location FROM iceberg_tables "+
-		"WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?"), catalogName, id[0], id[1]).Scan(&loc)
+		"WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?"), CatalogName, id[0], id[1]).Scan(&loc)
 	switch {
 	case errors.Is(err, sql.ErrNoRows), err == nil && !loc.Valid:
 		return "", fmt.Errorf("%w: %s", catalog.ErrNoSuchTable, strings.Join(id, "."))

@@ -24,11 +24,9 @@ import (
 	"github.com/feedlake/feedlake/lake/objects"
 )
 
-const catalogName = "feedlake"
-
 // CatalogName is the catalog's name, which another engine must use, too, to see
 // the same tables.
-const CatalogName = catalogName
+const CatalogName = "feedlake"
 
 // openCatalog opens the Iceberg SQL catalog, SQLite or PostgreSQL.
 func (l *Lake) openCatalog(ctx context.Context, c Config) error {
@@ -57,7 +55,7 @@ func (l *Lake) openCatalog(ctx context.Context, c Config) error {
 			l.props[iceio.S3SessionToken] = l.s3.Token
 		}
 	}
-	cat, err := icesql.NewCatalog(catalogName, l.db, l.kind, l.props)
+	cat, err := icesql.NewCatalog(CatalogName, l.db, l.kind, l.props)
 	if err != nil {
 		return errors.Join(fmt.Errorf("open catalog: %w", err), l.db.Close())
 	}

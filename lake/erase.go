@@ -254,9 +254,3 @@ func (l *Lake) remembers(ctx context.Context, t *table.Table) (bool, error) {
 	}
 	return false, nil
 }
-
-// Forget removes this machine's copies of files that were erased from a bucket,
-// also those in use. Where the warehouse is a folder there are none.
-func (l *Lake) Forget(paths ...string) error {
-	return l.store.forget(paths)
-}

@@ -74,7 +74,7 @@ func (l *Lake) entries(ctx context.Context, db querier) (entries, error) {
 }
 
 func (l *Lake) pairs(ctx context.Context, db querier, text string) (_ map[[2]string]string, err error) {
-	rows, err := db.QueryContext(ctx, l.bind(text), catalogName)
+	rows, err := db.QueryContext(ctx, l.bind(text), CatalogName)
 	if err != nil {
 		return nil, err
 	}
@@ -114,14 +114,14 @@ func (l *Lake) receive(ctx context.Context, e entries) error {
 		}
 		for k, v := range e.tables {
 			_, err := tx.ExecContext(ctx, l.bind("INSERT INTO iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, iceberg_type) VALUES (?, ?, ?, ?, ?)"),
-				catalogName, k[0], k[1], v, icesql.TableType)
+				CatalogName, k[0], k[1], v, icesql.TableType)
 			if err != nil {
 				return err
 			}
 		}
 		for k, v := range e.spaces {
 			_, err := tx.ExecContext(ctx, l.bind("INSERT INTO iceberg_namespace_properties (catalog_name, namespace, property_key, property_value) VALUES (?, ?, ?, ?)"),
-				catalogName, k[0], k[1], v)
+				CatalogName, k[0], k[1], v)
 			if err != nil {
 				return err
 			}
@@ -156,7 +156,7 @@ func (l *Lake) giveUp(ctx context.Context, e entries, place string) error {
 
 func (l *Lake) clear(ctx context.Context, tx *sql.Tx) error {
 	for _, table := range []string{"iceberg_tables", "iceberg_namespace_properties"} {
-		if _, err := tx.ExecContext(ctx, l.bind("DELETE FROM "+table+" WHERE catalog_name = ?"), catalogName); err != nil {
+		if _, err := tx.ExecContext(ctx, l.bind("DELETE FROM "+table+" WHERE catalog_name = ?"), CatalogName); err != nil {
 			return err
 		}
 	}

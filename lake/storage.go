@@ -3,7 +3,6 @@ package lake
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -260,7 +259,7 @@ func openStorage(ctx context.Context, c Config, dir string, ic Interceptor) (sto
 		return nil, err
 	}
 	if b.cache, err = objects.OpenCache(objects.CacheConfig{Dir: cache, Limit: cmp.Or(c.CacheLimit, DefaultCacheLimit), Log: c.Log}); err != nil {
-		return nil, errors.Join(err)
+		return nil, err
 	}
 	return b, b.catchUp(ctx, c.Log)
 }

@@ -66,10 +66,6 @@ func (e *erasure) expire(ctx context.Context, dry bool) error {
 		if !hit && (!dry || !e.touched()) {
 			continue
 		}
-		old, err := e.oldFiles(ctx, t)
-		if err != nil {
-			return err
-		}
 		rep, err := e.a.lake.Expire(ctx, lake.ExpireOptions{Tables: []string{t}, All: true, DryRun: dry})
 		if err != nil {
 			return err
@@ -82,44 +78,11 @@ func (e *erasure) expire(ctx context.Context, dry bool) error {
 		if dry {
 			continue
 		}
-		if err := e.a.lake.Forget(old...); err != nil {
-			return err
-		}
 		if err := e.interrupt("expire " + t); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// oldFiles lists the data files that only old snapshots of a table name.
-func (e *erasure) oldFiles(ctx context.Context, table string) ([]string, error) {
-	list, err := e.a.lake.Snapshots(ctx, table)
-	if err != nil {
-		return nil, err
-	}
-	cur, err := e.a.lake.Current(ctx, table)
-	if err != nil {
-		return nil, err
-	}
-	live, seen := map[string]bool{}, map[string]bool{}
-	var out []string
-	for _, s := range append([]lake.Snapshot{cur}, list...) {
-		files, err := e.a.lake.Files(ctx, table, s.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range files {
-			switch {
-			case s.ID == cur.ID:
-				live[f.Path] = true
-			case !live[f.Path] && !seen[f.Path]:
-				seen[f.Path] = true
-				out = append(out, f.Path)
-			}
-		}
-	}
-	return out, nil
 }
 
 // clean removes files that no table names, whatever their age, what was
@@ -134,13 +97,6 @@ func (e *erasure) clean(ctx context.Context) error {
 		return err
 	}
 	e.rep.Orphans += len(rep.Files)
-	paths := make([]string, len(rep.Files))
-	for i, f := range rep.Files {
-		paths[i] = f.Path
-	}
-	if err := e.a.lake.Forget(paths...); err != nil {
-		return err
-	}
 	dropped, inUse, err := e.a.lake.Prune(ctx) // what another machine's expire removed is still copied here
 	if err != nil {
 		return err

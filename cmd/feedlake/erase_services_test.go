@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/json"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/feedlake/feedlake/serving/postgres/pgtest"
 )
@@ -22,16 +20,7 @@ import (
 // findPlanted can search, and returns their keys.
 func downloadBucket(t *testing.T, bucket string) (dir string, keys []string) {
 	t.Helper()
-	u, err := url.Parse(setting(t, "FEEDLAKE_TEST_S3"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := minio.New(u.Host, &minio.Options{
-		Creds: credentials.NewStaticV4(setting(t, "FEEDLAKE_TEST_S3_KEY"), setting(t, "FEEDLAKE_TEST_S3_SECRET"), ""), Region: "us-east-1",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := storeClient(t)
 	dir = t.TempDir()
 	for o := range c.ListObjectsIter(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true, WithVersions: true}) {
 		if o.Err != nil {

@@ -56,7 +56,8 @@ func serviceDir(t *testing.T, lake, more string) string {
 	return dir
 }
 
-func makeBucket(t *testing.T) string {
+// storeClient asks the test's store without feedlake's help.
+func storeClient(t *testing.T) *minio.Client {
 	t.Helper()
 	u, err := url.Parse(setting(t, "FEEDLAKE_TEST_S3"))
 	if err != nil {
@@ -68,6 +69,12 @@ func makeBucket(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+func makeBucket(t *testing.T) string {
+	t.Helper()
+	c := storeClient(t)
 	name := fmt.Sprintf("cmd-test-%x", rand.Uint64())
 	if err := c.MakeBucket(t.Context(), name, minio.MakeBucketOptions{}); err != nil {
 		t.Fatal(err)
