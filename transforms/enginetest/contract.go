@@ -344,10 +344,13 @@ func tellsFile(t *testing.T, e transforms.Engine, r *rig) {
 	}
 }
 
-// cancels stops a query that would take hours.
+// cancels stops a query that would take many minutes. It makes its rows from
+// those of a file, a few for each: Spark's tasks look whether they are to stop
+// when they take up the next row of their input, and until then keep all that
+// came of one, in a cross join until memory is full.
 func cancels(t *testing.T, e transforms.Engine, r *rig) {
-	in := map[string]input{"raw.t": {columns("id", "BIGINT"), []lake.File{r.file("", "SELECT n AS id FROM range(200000) x(n)")}}}
-	m := r.model(whole, "select max(md5(cast(a.id * b.id + c.id as varchar(20)))) as id from raw.t a cross join raw.t b cross join raw.t c")
+	in := map[string]input{"raw.t": {columns("id", "BIGINT"), []lake.File{r.file("", "SELECT n AS id FROM range(2000000) x(n)")}}}
+	m := r.model(whole, "select max(md5(cast(id * n as varchar(20)))) as id from (select id, explode(sequence(1, 2000)) as n from raw.t) x")
 	q := r.query(m, in)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
