@@ -9,11 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	icesql "github.com/apache/iceberg-go/catalog/sql"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake/filelock"
 )
 
 // careLock keeps operations of lake care apart: those that rewrite or remove
@@ -70,19 +70,14 @@ func (p fileLock) tryLock(ctx context.Context, work string) (func() error, error
 	if err != nil {
 		return nil, feedlake.Hint(fmt.Errorf("lock lake: %w: %w", err, feedlake.ErrConfig), "the lake's folder must be writable")
 	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
+	ours, err := filelock.Try(f, filelock.Exclusive)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock lake: %w", err), f.Close())
 	}
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if !ours {
 		holder, _ := io.ReadAll(io.LimitReader(f, 200)) // only told to a person
 		err = fmt.Errorf("lock lake: %s: %w", strings.TrimSpace(string(holder)), feedlake.ErrBusy)
 		return nil, errors.Join(feedlake.Hint(err, busyHint), f.Close())
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("lock lake: %w", err), f.Close())
 	}
 	line := fmt.Sprintf("%s of process %d\n", work, os.Getpid())
 	if _, err := f.WriteAt([]byte(line), 0); err != nil {

@@ -3,14 +3,13 @@ package lake
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	icesql "github.com/apache/iceberg-go/catalog/sql"
+
+	"github.com/feedlake/feedlake/lake/filelock"
 )
 
 // turnWait bounds how long a commit waits for its turn.
@@ -46,23 +45,9 @@ func (l *Lake) fileTurn(ctx context.Context, name string) func() {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return func() {}
 	}
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := filelock.Open(ctx, filepath.Join(dir, name), filelock.Exclusive)
 	if err != nil {
 		return func() {}
-	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil || (!errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR)) {
-			break
-		}
-		timer := time.NewTimer(time.Millisecond + rand.N(4*time.Millisecond))
-		select {
-		case <-timer.C:
-			continue
-		case <-ctx.Done():
-			timer.Stop()
-		}
-		break
 	}
 	return func() { _ = f.Close() }
 }

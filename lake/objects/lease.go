@@ -14,8 +14,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/feedlake/feedlake/lake/filelock"
 )
 
 // lease keeps files from eviction as long as its process lives and end was not
@@ -31,7 +32,7 @@ type lease struct {
 // returns the others. It shares the lock with other fetches: an eviction sees a
 // lease whole or is over before it.
 func (c *Cache) lease(ctx context.Context, wanted map[string]Want) (_ *lease, missing []string, err error) {
-	lock, err := lockFile(ctx, c.lockPath(), syscall.LOCK_SH)
+	lock, err := filelock.Open(ctx, c.lockPath(), filelock.Shared)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,7 +62,7 @@ func (c *Cache) lease(ctx context.Context, wanted map[string]Want) (_ *lease, mi
 
 // write returns the time of the lease by the clock of the file system.
 func (l *lease) write(wanted map[string]Want) (time.Time, error) {
-	if ok, err := tryFlock(l.file, syscall.LOCK_EX); err != nil || !ok {
+	if ok, err := filelock.Try(l.file, filelock.Exclusive); err != nil || !ok {
 		return time.Time{}, cmp.Or(err, fmt.Errorf("lock %s: held by another", l.file.Name()))
 	}
 	w := bufio.NewWriter(l.file)
@@ -108,7 +109,7 @@ func (c *Cache) shrink(ctx context.Context, free int64) (over int64, err error) 
 	if c.config.Limit == 0 && free == 0 {
 		return 0, nil
 	}
-	lock, err := lockFile(ctx, c.lockPath(), syscall.LOCK_EX)
+	lock, err := filelock.Open(ctx, c.lockPath(), filelock.Exclusive)
 	if err != nil {
 		return 0, err
 	}
@@ -191,7 +192,7 @@ func addLease(all map[string]int64, path string) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // read only
-	dead, err := tryFlock(f, syscall.LOCK_SH)
+	dead, err := filelock.Try(f, filelock.Shared)
 	if err != nil {
 		return err
 	}
@@ -218,7 +219,7 @@ func addLease(all map[string]int64, path string) error {
 
 // tidy removes what dead processes left.
 func (c *Cache) tidy(ctx context.Context) error {
-	lock, err := lockFile(ctx, c.lockPath(), syscall.LOCK_EX)
+	lock, err := filelock.Open(ctx, c.lockPath(), filelock.Exclusive)
 	if err != nil {
 		return err
 	}

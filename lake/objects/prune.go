@@ -8,7 +8,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/feedlake/feedlake/lake/filelock"
 )
 
 // Prune removes the copies of objects that are not among live, which yields the
@@ -30,7 +31,7 @@ func (c *Cache) Prune(ctx context.Context, live iter.Seq2[string, error]) (remov
 		}
 		delete(gone, nameOf(key))
 	}
-	lock, err := lockFile(ctx, c.lockPath(), syscall.LOCK_EX)
+	lock, err := filelock.Open(ctx, c.lockPath(), filelock.Exclusive)
 	if err != nil {
 		return 0, 0, c.fault("prune cache", err)
 	}
@@ -57,7 +58,7 @@ func (c *Cache) Prune(ctx context.Context, live iter.Seq2[string, error]) (remov
 
 // names lists what is in the cache or on its way there.
 func (c *Cache) names(ctx context.Context) (map[string]bool, error) {
-	lock, err := lockFile(ctx, c.lockPath(), syscall.LOCK_EX)
+	lock, err := filelock.Open(ctx, c.lockPath(), filelock.Exclusive)
 	if err != nil {
 		return nil, err
 	}

@@ -2,19 +2,14 @@ package export
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake/filelock"
 )
-
-// lockPoll is the pause between two tries at a lock that another publisher holds.
-const lockPoll = 20 * time.Millisecond
 
 // lock waits until no other publisher, of any process, works in the folder. The
 // system gives the lock back when its holder dies.
@@ -25,26 +20,14 @@ func (p *Publisher) lock(ctx context.Context) (unlock func() error, err error) {
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return nil, feedlake.Hint(fmt.Errorf("export: make folder: %w: %w", err, feedlake.ErrConfig), "choose a folder that you may write, under publish: dir")
 	}
-	f, err := os.OpenFile(filepath.Join(p.dir, lockFile), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := filelock.Open(ctx, filepath.Join(p.dir, lockFile), filelock.Exclusive)
+	if ctx.Err() != nil && err != nil {
+		return nil, fmt.Errorf("export: wait for another publisher: %w", err)
+	}
 	if err != nil {
 		return nil, feedlake.Hint(fmt.Errorf("export: lock folder: %w: %w", err, feedlake.ErrConfig), "choose a folder that you may write, under publish: dir")
 	}
-	tick := time.NewTicker(lockPoll)
-	defer tick.Stop()
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return f.Close, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(fmt.Errorf("export: lock folder %s: %w", p.dir, err), f.Close())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("export: wait for another publisher: %w", ctx.Err()), f.Close())
-		case <-tick.C:
-		}
-	}
+	return f.Close, nil
 }
 
 // makeWork makes a fresh folder to build in, on the same disk, and sweeps those

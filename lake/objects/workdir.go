@@ -3,56 +3,10 @@ package objects
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"syscall"
-	"time"
+
+	"github.com/feedlake/feedlake/lake/filelock"
 )
-
-// tryFlock takes the lock of an open file, which its death gives back, and says
-// whether it could.
-func tryFlock(f *os.File, how int) (bool, error) {
-	for {
-		switch err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); {
-		case err == nil:
-			return true, nil
-		case errors.Is(err, syscall.EINTR):
-		case errors.Is(err, syscall.EWOULDBLOCK):
-			return false, nil
-		default:
-			return false, fmt.Errorf("lock %s: %w", f.Name(), err)
-		}
-	}
-}
-
-// flock waits for the lock until ctx ends. The system's own waiting cannot be
-// ended, so that it asks again and again.
-func flock(ctx context.Context, f *os.File, how int) error {
-	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		if ok, err := tryFlock(f, how); ok || err != nil {
-			return err
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return fmt.Errorf("lock %s: %w", f.Name(), ctx.Err())
-		}
-	}
-}
-
-// lockFile opens a file that nobody removes, and locks it.
-func lockFile(ctx context.Context, path string, how int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)
-	if err != nil {
-		return nil, err
-	}
-	if err := flock(ctx, f, how); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
 
 // workDir is a folder that belongs to one process at a time and is removed by it.
 type workDir struct{ lock *os.File }
@@ -70,7 +24,7 @@ func openWorkDir(ctx context.Context, path string) (*workDir, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := flock(ctx, f, syscall.LOCK_EX); err != nil {
+		if err := filelock.Wait(ctx, f, filelock.Exclusive); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 		if current(f, path) {
@@ -115,7 +69,7 @@ func sweepWorkDir(path string) error {
 	if err != nil {
 		return err
 	}
-	ok, err := tryFlock(f, syscall.LOCK_EX)
+	ok, err := filelock.Try(f, filelock.Exclusive)
 	if ok && current(f, path) {
 		err = os.RemoveAll(path)
 	}
