@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -46,8 +45,10 @@ func printViews(ctx context.Context, a *app, m moment) error {
 	schemas := map[string]bool{}
 	var text strings.Builder
 	fmt.Fprintf(&text, "-- Tables of %s, printed %s.\nSET TimeZone = 'UTC';\n", a.place(), a.o.env.now().UTC().Format(time.RFC3339))
-	for _, s := range a.bucketStatements() {
-		text.WriteString(s + ";\n")
+	if bucket := a.lake.S3(); bucket != nil {
+		for _, s := range query.BucketSetupFor(bucket) {
+			text.WriteString(s + ";\n")
+		}
 	}
 	for _, name := range names {
 		id, err := m.snapshot(ctx, a.lake, name)
@@ -75,22 +76,4 @@ func printViews(ctx context.Context, a *app, m moment) error {
 	}
 	printf(a.o.env.stdout, "%s", text.String())
 	return nil
-}
-
-// bucketStatements let a DuckDB elsewhere read the bucket, without a secret in
-// them.
-func (a *app) bucketStatements() []string {
-	s := a.lake.S3()
-	if s == nil {
-		return nil
-	}
-	host, ssl := s.Endpoint, false
-	if u, err := url.Parse(s.Endpoint); err == nil {
-		host, ssl = u.Host, u.Scheme == "https"
-	}
-	return []string{
-		"INSTALL httpfs", "LOAD httpfs",
-		fmt.Sprintf("CREATE OR REPLACE SECRET feedlake (TYPE s3, KEY_ID getenv('FEEDLAKE_S3_KEY'), SECRET getenv('FEEDLAKE_S3_SECRET'), REGION %s, ENDPOINT %s, URL_STYLE 'path', USE_SSL %t, SCOPE %s)",
-			query.Quote(s.Region), query.Quote(host), ssl, query.Quote("s3://"+s.Bucket)),
-	}
 }
