@@ -25,7 +25,8 @@ type app struct {
 	bars    *progress
 	closers []func() error
 
-	simulated int // labelled texts that the demo takes from the simulator; 0: none
+	models    *models // see registry
+	simulated int     // labelled texts that the demo takes from the simulator; 0: none
 }
 
 // open reads the config and opens the lake and the ledger. The fixed tables
@@ -43,7 +44,7 @@ func (o *options) open(ctx context.Context) (*app, error) {
 }
 
 func (o *options) openWith(ctx context.Context, c config, log *slog.Logger) (*app, error) {
-	a := &app{o: o, cfg: c, log: log, bars: newProgress(o, log)}
+	a := &app{o: o, cfg: c, log: log, bars: newProgress(o, log), models: &models{}}
 	at, err := c.lakeAt()
 	if err != nil {
 		return nil, err
@@ -66,9 +67,6 @@ func (o *options) openWith(ctx context.Context, c config, log *slog.Logger) (*ap
 	}
 	a.ledger = led
 	a.closers = append(a.closers, led.Close)
-	if err := a.registry().Pull(ctx); err != nil {
-		return nil, errors.Join(err, a.close())
-	}
 	return a, nil
 }
 

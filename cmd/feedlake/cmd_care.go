@@ -114,12 +114,16 @@ model, a score, a published mart or a table's state was made from.`,
 // to publish to show, by table: their numbers must stay traceable.
 func (a *app) neededSnapshots(ctx context.Context) (map[string][]int64, error) {
 	keep := map[string][]int64{}
-	models, err := a.registry().Models()
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	models, err := reg.Models()
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range models {
-		card, err := a.registry().Champion(m)
+		card, err := reg.Champion(m)
 		if errors.Is(err, feedlake.ErrNotFound) {
 			continue
 		}

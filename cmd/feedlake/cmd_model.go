@@ -22,13 +22,13 @@ func newModelCommand(o *options) *cobra.Command {
 		&cobra.Command{
 			Use: "ls [MODEL]", Short: "List the versions of the models", Args: cobra.MaximumNArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return o.withApp(cmd.Context(), func(_ context.Context, a *app) error { return a.modelList(args) })
+				return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return a.modelList(ctx, args) })
 			},
 		},
 		&cobra.Command{
 			Use: "show MODEL [VERSION]", Short: "Show a version's report (of the version in use, if none is named)", Args: cobra.RangeArgs(1, 2),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return o.withApp(cmd.Context(), func(_ context.Context, a *app) error { return a.modelShow(args) })
+				return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return a.modelShow(ctx, args) })
 			},
 		},
 		&cobra.Command{
@@ -39,7 +39,11 @@ func newModelCommand(o *options) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					if err := a.registry().Promote(ctx, args[0], v, "", "promoted by hand"); err != nil {
+					reg, err := a.registry(ctx)
+					if err != nil {
+						return err
+					}
+					if err := reg.Promote(ctx, args[0], v, "", "promoted by hand"); err != nil {
 						return err
 					}
 					printf(o.env.stdout, "%s: version %d is in use; feedlake run scores with it\n", args[0], v)
@@ -51,7 +55,11 @@ func newModelCommand(o *options) *cobra.Command {
 			Use: "rollback MODEL", Short: "Put the version back in use that was in use before", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error {
-					ch, err := a.registry().Rollback(ctx, args[0], "", "rolled back by hand")
+					reg, err := a.registry(ctx)
+					if err != nil {
+						return err
+					}
+					ch, err := reg.Rollback(ctx, args[0], "", "rolled back by hand")
 					if err != nil {
 						return err
 					}
@@ -101,18 +109,25 @@ func parseVersion(s string) (int, error) {
 }
 
 // version reads the card of a version; 0 means the one in use.
-func (a *app) version(model string, v int) (training.Card, error) {
-	if v == 0 {
-		return a.registry().Champion(model)
+func (a *app) version(ctx context.Context, model string, v int) (training.Card, error) {
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return training.Card{}, err
 	}
-	return a.registry().Card(model, v)
+	if v == 0 {
+		return reg.Champion(model)
+	}
+	return reg.Card(model, v)
 }
 
-func (a *app) modelList(args []string) error {
+func (a *app) modelList(ctx context.Context, args []string) error {
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return err
+	}
 	names := args
 	if len(names) == 0 {
-		var err error
-		if names, err = a.registry().Models(); err != nil {
+		if names, err = reg.Models(); err != nil {
 			return err
 		}
 	}
@@ -122,11 +137,11 @@ func (a *app) modelList(args []string) error {
 	}
 	all := []line{}
 	for _, n := range names {
-		cards, err := a.registry().Versions(n)
+		cards, err := reg.Versions(n)
 		if err != nil {
 			return err
 		}
-		champion, err := a.registry().Champion(n)
+		champion, err := reg.Champion(n)
 		if err != nil && !errors.Is(err, feedlake.ErrNotFound) {
 			return err
 		}
@@ -152,7 +167,7 @@ func (a *app) modelList(args []string) error {
 	return nil
 }
 
-func (a *app) modelShow(args []string) error {
+func (a *app) modelShow(ctx context.Context, args []string) error {
 	v := 0
 	if len(args) == 2 {
 		var err error
@@ -160,7 +175,7 @@ func (a *app) modelShow(args []string) error {
 			return err
 		}
 	}
-	c, err := a.version(args[0], v)
+	c, err := a.version(ctx, args[0], v)
 	if err != nil {
 		return err
 	}
@@ -177,7 +192,7 @@ type evaluationReport struct {
 }
 
 func (a *app) modelEval(ctx context.Context, path string, cols training.LabelColumns, version int) (err error) {
-	card, err := a.version(modelSentiment, version)
+	card, err := a.version(ctx, modelSentiment, version)
 	if err != nil {
 		return feedlake.Hint(err, "train one: feedlake label import FILE --dataset NAME, then feedlake train sentiment")
 	}
@@ -200,7 +215,11 @@ func (a *app) modelEval(ctx context.Context, path string, cols training.LabelCol
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	s, err := (tensorflow.Sentiment{}).Load(ctx, a.registry().Dir(modelSentiment, card.Version))
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := (tensorflow.Sentiment{}).Load(ctx, reg.Dir(modelSentiment, card.Version))
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,10 @@ import (
 // trainedOn lists the model versions that learnt from what goes. It must run
 // before anything is removed.
 func (e *erasure) trainedOn(ctx context.Context) error {
-	reg := e.a.registry()
+	reg, err := e.a.registry(ctx)
+	if err != nil {
+		return err
+	}
 	models, err := reg.Models()
 	if err != nil {
 		return err

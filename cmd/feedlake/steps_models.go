@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/simulate"
@@ -30,7 +31,27 @@ var (
 	trainAll = trainChoice{force: []string{modelSentiment, modelTrends}}
 )
 
-func (a *app) registry() *training.Registry { return training.NewRegistry(a.lake, a.o.env.now) }
+// models remembers that this machine has what the bucket has of the registry.
+type models struct {
+	mu     sync.Mutex
+	pulled bool
+}
+
+// registry brings the models from the bucket, where the lake has one, with the
+// first call: most commands need none.
+func (a *app) registry(ctx context.Context) (*training.Registry, error) {
+	a.models.mu.Lock()
+	defer a.models.mu.Unlock()
+	r := training.NewRegistry(a.lake, a.o.env.now)
+	if a.models.pulled {
+		return r, nil
+	}
+	if err := r.Pull(ctx); err != nil {
+		return nil, err
+	}
+	a.models.pulled = true
+	return r, nil
+}
 
 // labels imports the sets of labelled texts that the config names. A set whose
 // content was imported before adds nothing.
@@ -150,7 +171,11 @@ func (a *app) train(ctx context.Context, which trainChoice) error {
 		details = append(details, trainDetail(card))
 	}
 	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
-	return errors.Join(append(errs, a.registry().Sync(ctx, schedules.RunOf(ctx).ID))...)
+	reg, err := a.registry(ctx)
+	if err == nil {
+		err = reg.Sync(ctx, schedules.RunOf(ctx).ID)
+	}
+	return errors.Join(append(errs, err)...)
 }
 
 func trainDetail(c training.Card) string {
@@ -174,7 +199,11 @@ func (a *app) sentimentDue(ctx context.Context) (bool, string, error) {
 	if cur.ID == 0 {
 		return false, "no labels to learn from", nil
 	}
-	cards, err := a.registry().Versions(modelSentiment)
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return false, "", err
+	}
+	cards, err := reg.Versions(modelSentiment)
 	if err != nil {
 		return false, "", err
 	}
@@ -194,7 +223,11 @@ func (a *app) trendsDue(ctx context.Context) (bool, string, error) {
 	if err != nil {
 		return false, "", err
 	}
-	champion, err := a.registry().Champion(modelTrends)
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return false, "", err
+	}
+	champion, err := reg.Champion(modelTrends)
 	if errors.Is(err, feedlake.ErrNotFound) {
 		return true, "", nil
 	}
@@ -221,13 +254,17 @@ func (a *app) trainTrends(ctx context.Context) (training.Card, error) {
 }
 
 func withOptions(ctx context.Context, a *app, seed int64, model string, do func(training.Options) (training.Card, error)) (card training.Card, err error) {
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return card, err
+	}
 	db, err := a.duckdb(ctx)
 	if err != nil {
 		return card, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return do(training.Options{
-		Lake: a.lake, DB: db, Registry: a.registry(), Seed: seed, RunID: schedules.RunOf(ctx).ID, CodeVersion: version,
+		Lake: a.lake, DB: db, Registry: reg, Seed: seed, RunID: schedules.RunOf(ctx).ID, CodeVersion: version,
 		Now: a.o.env.now, Log: a.log,
 		Progress: func(done, total int64) { a.bars.update(ctx, stepTrain, done, total, "steps", model) },
 	})
@@ -251,11 +288,15 @@ func (s sentimentScorer) Score(ctx context.Context, texts []string) ([]serving.S
 
 // loadSentiment opens the sentiment version in use.
 func (a *app) loadSentiment(ctx context.Context) (sentimentScorer, training.Card, error) {
-	card, err := a.registry().Champion(modelSentiment)
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return sentimentScorer{}, training.Card{}, err
+	}
+	card, err := reg.Champion(modelSentiment)
 	if err != nil {
 		return sentimentScorer{}, card, feedlake.Hint(err, "train one: feedlake label import FILE --dataset NAME, then feedlake train sentiment")
 	}
-	s, err := (tensorflow.Sentiment{}).Load(ctx, a.registry().Dir(modelSentiment, card.Version))
+	s, err := (tensorflow.Sentiment{}).Load(ctx, reg.Dir(modelSentiment, card.Version))
 	return sentimentScorer{s, training.SentimentLabels()}, card, err
 }
 
@@ -307,7 +348,11 @@ func (m countModel) Expect(ctx context.Context, hours []serving.Hour) ([]serving
 
 // trends fills ml.trends with the version in use.
 func (a *app) trends(ctx context.Context) (err error) {
-	card, err := a.registry().Champion(modelTrends)
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return err
+	}
+	card, err := reg.Champion(modelTrends)
 	if errors.Is(err, feedlake.ErrNotFound) {
 		schedules.Report(ctx, schedules.Counts{Detail: "no count model is in use"})
 		return nil
@@ -315,7 +360,7 @@ func (a *app) trends(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := (tensorflow.Counts{}).Load(ctx, a.registry().Dir(modelTrends, card.Version))
+	m, err := (tensorflow.Counts{}).Load(ctx, reg.Dir(modelTrends, card.Version))
 	if err != nil {
 		return err
 	}
@@ -338,14 +383,18 @@ func (a *app) trends(ctx context.Context) (err error) {
 }
 
 // modelsInUse lists the champions.
-func (a *app) modelsInUse(_ context.Context) ([]modelStatus, error) {
-	names, err := a.registry().Models()
+func (a *app) modelsInUse(ctx context.Context) ([]modelStatus, error) {
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names, err := reg.Models()
 	if err != nil {
 		return nil, err
 	}
 	out := []modelStatus{}
 	for _, n := range names {
-		c, err := a.registry().Champion(n)
+		c, err := reg.Champion(n)
 		if errors.Is(err, feedlake.ErrNotFound) {
 			continue
 		}
