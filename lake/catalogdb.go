@@ -18,7 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // the embedded catalog's driver
+	"modernc.org/sqlite" // the embedded catalog's driver
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake/objects"
@@ -74,10 +75,27 @@ func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.PingContext(ctx); err != nil {
+	if err := reach(ctx, db); err != nil {
 		return nil, errors.Join(feedlake.Hint(fmt.Errorf("open catalog: %w", err), "the folder must be writable and catalog.db an SQLite file"), db.Close())
 	}
 	return db, nil
+}
+
+// reachTime bounds how long reach tries.
+const reachTime = 10 * time.Second
+
+// reach makes the first connection, which turns the journal of a new file into
+// a write-ahead log. While another process does the same, SQLite says at once
+// that the file is busy, whatever its busy_timeout is.
+func reach(ctx context.Context, db *sql.DB) error {
+	enough, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	for try := 0; ; try++ {
+		err := db.PingContext(ctx)
+		if e, ok := errors.AsType[*sqlite.Error](err); !ok || e.Code()&0xff != sqlite3.SQLITE_BUSY || backoff(enough, try) != nil {
+			return err
+		}
+	}
 }
 
 // catalogConnections bounds what one process takes of a server.

@@ -55,7 +55,7 @@ type Ledger struct {
 
 // OpenLedger opens the ledger that c names, and makes it when it is missing.
 func OpenLedger(ctx context.Context, c LedgerConfig) (*Ledger, error) {
-	db, on, err := openDatabase(c)
+	db, on, err := openDatabase(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", on.where, err)
 	}
@@ -75,11 +75,11 @@ func OpenLedger(ctx context.Context, c LedgerConfig) (*Ledger, error) {
 	return l, nil
 }
 
-func openDatabase(c LedgerConfig) (*sql.DB, dialect, error) {
+func openDatabase(ctx context.Context, c LedgerConfig) (*sql.DB, dialect, error) {
 	if c.DSN != "" {
 		return openPostgres(c.DSN, c.Schema)
 	}
-	return openSQLite(c.Path)
+	return openSQLite(ctx, c.Path)
 }
 
 // closing is how long Close tries to reach a server.

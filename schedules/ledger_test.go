@@ -375,6 +375,28 @@ func isZombie(pid int) bool {
 	return dead
 }
 
+// TestManyOpenANewFile opens one new ledger many times at once: whoever comes
+// second waits.
+func TestManyOpenANewFile(t *testing.T) {
+	for range 20 {
+		home := inFile(t)
+		home.Now = time.Now
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				l, err := OpenLedger(t.Context(), home)
+				if err == nil {
+					err = l.Close()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
 func TestManyProcessesOneHolder(t *testing.T) {
 	each(t, func(t *testing.T, place places) {
 		home := place(t) // without a ledger: they race to make it, too

@@ -4,18 +4,21 @@ import (
 	"context"
 	"database/sql"
 	_ "embed"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	"modernc.org/sqlite" // registers the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 //go:embed sqlite.sql
 var sqliteSchema string
 
 // openSQLite opens a file, and makes it and its folder when they are missing.
-func openSQLite(path string) (*sql.DB, dialect, error) {
+func openSQLite(ctx context.Context, path string) (*sql.DB, dialect, error) {
 	d := dialect{
 		where: path,
 		bind:  func(query string) string { return query },
@@ -50,5 +53,22 @@ func openSQLite(path string) (*sql.DB, dialect, error) {
 		return nil, d, err
 	}
 	db.SetMaxOpenConns(1) // SQLite has one writer; a second connection would only wait for the first
+	if err := reach(ctx, db); err != nil {
+		return nil, d, errors.Join(err, db.Close())
+	}
 	return db, d, nil
+}
+
+// reach makes the first connection, which turns the journal of a new file into
+// a write-ahead log. While another process does the same, SQLite says at once
+// that the file is busy, whatever its busy_timeout is.
+func reach(ctx context.Context, db *sql.DB) error {
+	enough := time.NewTimer(connectTimeout)
+	defer enough.Stop()
+	for {
+		err := db.PingContext(ctx)
+		if e, ok := errors.AsType[*sqlite.Error](err); !ok || e.Code()&0xff != sqlite3.SQLITE_BUSY || !pause(ctx, firstWait, enough.C) {
+			return err
+		}
+	}
 }
