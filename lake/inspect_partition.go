@@ -1,7 +1,6 @@
 package lake
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -29,11 +28,15 @@ func (i *inspection) wrongPartitions(p *parquet.File, data iceberg.DataFile) []s
 		}
 		want, _ := recorded.Value(f.Name)
 		for _, bound := range footerBounds(p, column.Name) {
-			v, ok := footerValue(p, column, bound)
-			if !ok {
+			v := footerValue(p, column, bound)
+			if v == nil {
 				continue
 			}
-			if got := partitionValue(f.Transform, transformed(f.Transform, v)); got != want {
+			of := f.Transform.Apply(iceberg.Optional[iceberg.Literal]{Val: v, Valid: true})
+			if !of.Valid {
+				continue
+			}
+			if got := partitionValue(f.Transform, of.Val.Any()); got != want {
 				wrong = append(wrong, fmt.Sprintf("has rows of %s=%s, recorded is %s", f.Name, got, want))
 				break
 			}
@@ -66,35 +69,23 @@ func boundsOf(s format.Statistics) [][]byte {
 	return out
 }
 
-// microsPerDay converts timestamps, which the lake keeps in microseconds.
-const microsPerDay = 86400 * 1_000_000
-
-// footerValue decodes a bound; false for a type, or a unit of time, that lake
-// tables are not partitioned by.
-func footerValue(p *parquet.File, column iceberg.NestedField, b []byte) (any, bool) {
-	switch typ := column.Type.(type) {
-	case iceberg.StringType:
-		return string(b), true
-	case iceberg.Int32Type, iceberg.DateType:
-		if len(b) != 4 {
-			return nil, false
+// footerValue decodes a bound; nil for a type, or a unit of time, that lake
+// tables are not partitioned by. Parquet and Iceberg write the others alike.
+func footerValue(p *parquet.File, column iceberg.NestedField, b []byte) iceberg.Literal {
+	switch column.Type.(type) {
+	case iceberg.TimestampTzType:
+		if !inMicros(p, column.Name) {
+			return nil
 		}
-		n := int32(binary.LittleEndian.Uint32(b)) //nolint:gosec // the bits are the value
-		if _, ok := typ.(iceberg.DateType); ok {
-			return iceberg.Date(n), true
-		}
-		return n, true
-	case iceberg.Int64Type, iceberg.TimestampTzType:
-		if len(b) != 8 {
-			return nil, false
-		}
-		n := int64(binary.LittleEndian.Uint64(b)) //nolint:gosec // the bits are the value
-		if _, ok := typ.(iceberg.TimestampTzType); ok {
-			return iceberg.Timestamp(n), inMicros(p, column.Name)
-		}
-		return n, true
+	case iceberg.StringType, iceberg.Int32Type, iceberg.Int64Type, iceberg.DateType:
+	default:
+		return nil
 	}
-	return nil, false
+	v, err := iceberg.LiteralFromBytes(column.Type, b)
+	if err != nil { // a bound of another length says nothing
+		return nil
+	}
+	return v
 }
 
 // inMicros reports whether a column of timestamps counts microseconds.
@@ -109,18 +100,4 @@ func inMicros(p *parquet.File, column string) bool {
 	}
 	_, ok = ts.Unit.Value.(*format.MicroSeconds)
 	return ok
-}
-
-// transformed applies the day transform; the others that tables have keep a
-// value.
-func transformed(tr iceberg.Transform, v any) any {
-	micros, ok := v.(iceberg.Timestamp)
-	if _, day := tr.(iceberg.DayTransform); !day || !ok {
-		return v
-	}
-	days := int64(micros) / microsPerDay
-	if int64(micros)%microsPerDay < 0 {
-		days--
-	}
-	return iceberg.Date(days) //nolint:gosec // some millions at most
 }
