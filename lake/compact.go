@@ -283,11 +283,7 @@ func (c *compaction) commit(ctx context.Context, work []rewrite) (Snapshot, erro
 		Table: c.table, ID: "compact " + rand.Text(), Base: c.base.ID,
 		Summary: map[string]string{summaryCompacted: "true", SummaryRunID: c.o.RunID},
 	}
-	for _, key := range []string{SummaryModel, SummaryInputs} { // the rows are still made by these
-		if v := c.base.Summary[key]; v != "" {
-			commit.Summary[key] = v
-		}
-	}
+	stillMadeBy(commit.Summary, c.base)
 	for _, w := range work {
 		commit.Add = append(commit.Add, w.out.Path)
 		for _, f := range w.in {

@@ -168,10 +168,7 @@ func (l *Lake) without(ctx context.Context, o EraseOptions, cols []Column, p Par
 		return "", err
 	}
 	defer release()
-	var rows, kept int64
-	for _, f := range in {
-		rows += f.Rows
-	}
+	rows, kept := rowsIn(in), int64(0)
 	err = l.ic("create", out, func() (err error) {
 		kept, err = o.Rows.Rewrite(ctx, cols, local, out)
 		return err
@@ -211,11 +208,7 @@ func (l *Lake) Sweep(ctx context.Context, name, request, runID string) (bool, er
 			return false, fmt.Errorf("sweep %s: %w", name, err)
 		}
 		props := map[string]string{SummaryErased: request, SummaryRunID: runID}
-		for _, key := range []string{SummaryModel, SummaryInputs} { // the rows are still made by these
-			if s := snapshotOf(t.CurrentSnapshot()); s.Summary[key] != "" {
-				props[key] = s.Summary[key]
-			}
-		}
+		stillMadeBy(props, snapshotOf(t.CurrentSnapshot()))
 		if err := tx.ReplaceDataFiles(ctx, nil, nil, props); err != nil {
 			return false, fmt.Errorf("sweep %s: %w", name, err)
 		}

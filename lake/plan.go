@@ -10,14 +10,9 @@ import (
 	iceberg "github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/feedlake/feedlake"
 )
-
-// manifestReads bounds how many manifests are read at once: in a bucket each is
-// a request.
-const manifestReads = 8
 
 // filesOf plans a full scan: the live files of a snapshot, by partition and
 // path. Copy-on-write only: a delete file would make a plain read of the Parquet
@@ -42,23 +37,18 @@ func (l *Lake) filesOf(ctx context.Context, t *table.Table, name string, snapsho
 	for _, s := range t.Metadata().PartitionSpecs() {
 		specs[s.ID()] = s
 	}
-	lists := make([][]File, len(manifests))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(manifestReads)
-	for i, m := range manifests {
+	for _, m := range manifests {
 		if m.ManifestContent() != iceberg.ManifestContentData && m.AddedDataFiles()+m.ExistingDataFiles() > 0 {
 			return nil, feedlake.Hint(fmt.Errorf("table %s: snapshot %d has delete files: %w", name, snapshot, feedlake.ErrRejected),
 				"another engine wrote it merge-on-read; set write.delete.mode, write.update.mode and write.merge.mode to copy-on-write there")
 		}
-		g.Go(func() (err error) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			lists[i], err = l.manifest(fsys, specs, m)
-			return err
-		})
 	}
-	if err := g.Wait(); err != nil {
+	lists := make([][]File, len(manifests))
+	err = parallel(ctx, len(manifests), func(i int) (err error) {
+		lists[i], err = l.manifest(fsys, specs, manifests[i])
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("plan table %s: %w", name, err)
 	}
 	files := slices.Concat(lists...)

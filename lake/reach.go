@@ -19,8 +19,9 @@ import (
 	"github.com/feedlake/feedlake"
 )
 
-// careWorkers bounds the storage requests that lake care makes at once.
-const careWorkers = 8
+// requests bounds the storage requests that planning and lake care make at
+// once: in a bucket, each costs a way there and back.
+const requests = 8
 
 // reached are the files that snapshots of one table name: path, as localPath
 // spells it, to size in bytes; -1 where metadata does not tell it.
@@ -100,7 +101,7 @@ func (r reached) addEntries(ctx context.Context, fsys iceio.IO, manifests []iceb
 // parallel calls do(0) to do(n-1), several at once, until one fails.
 func parallel(ctx context.Context, n int, do func(i int) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(careWorkers)
+	g.SetLimit(requests)
 	for i := range n {
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {

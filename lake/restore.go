@@ -156,11 +156,7 @@ func (l *Lake) restoreCommit(ctx context.Context, t *table.Table, name string, s
 		Add: missingFrom(want, have), Drop: missingFrom(have, want),
 		Summary: map[string]string{SummaryRunID: o.RunID, summaryRestored: strconv.FormatInt(snapshot, 10)},
 	}
-	for _, key := range []string{SummaryModel, SummaryInputs} {
-		if v := old.Summary[key]; v != "" {
-			c.Summary[key] = v
-		}
-	}
+	stillMadeBy(c.Summary, old)
 	if o.KeepState {
 		return c, nil
 	}

@@ -43,6 +43,16 @@ func snapshotOf(s *table.Snapshot) Snapshot {
 	return out
 }
 
+// stillMadeBy carries the model and the inputs of a snapshot over to the summary
+// of one that holds rows of it, in other files or without some.
+func stillMadeBy(summary map[string]string, s Snapshot) {
+	for _, key := range []string{SummaryModel, SummaryInputs} {
+		if v := s.Summary[key]; v != "" {
+			summary[key] = v
+		}
+	}
+}
+
 // Current returns the newest snapshot of a table; its ID is 0 while the table
 // holds nothing. A missing table is feedlake.ErrNotFound.
 func (l *Lake) Current(ctx context.Context, name string) (Snapshot, error) {
