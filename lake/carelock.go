@@ -89,6 +89,23 @@ func (p fileLock) tryLock(ctx context.Context, work string) (func() error, error
 	return f.Close, nil
 }
 
+// carefulEach does work on each of the named tables, or on all, while it holds
+// the lake's care lock.
+func (l *Lake) carefulEach(ctx context.Context, work string, named []string, do func(name string) error) error {
+	return l.careful(ctx, work, func() error {
+		names, err := l.careTables(ctx, named)
+		if err != nil {
+			return fmt.Errorf("%s: %w", work, err)
+		}
+		for _, name := range names {
+			if err := do(name); err != nil {
+				return fmt.Errorf("%s %s: %w", work, name, err)
+			}
+		}
+		return nil
+	})
+}
+
 // careful does work while it holds the lake's care lock.
 func (l *Lake) careful(ctx context.Context, work string, do func() error) (err error) {
 	unlock, err := l.careLock().tryLock(ctx, work)

@@ -41,10 +41,11 @@ const attempts = 40
 // finds out.
 func (l *Lake) Commit(ctx context.Context, c Commit) (Snapshot, error) {
 	s, err := l.commit(ctx, c)
-	if err == nil {
-		l.store.landed(c.Add)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
 	}
-	return s, err
+	l.store.landed(c.Add)
+	return s, nil
 }
 
 func (l *Lake) commit(ctx context.Context, c Commit) (Snapshot, error) {
@@ -52,21 +53,41 @@ func (l *Lake) commit(ctx context.Context, c Commit) (Snapshot, error) {
 		return s, err
 	}
 	if err := l.store.land(ctx, c.Add); err != nil {
-		return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
+		return Snapshot{}, err
 	}
-	for try := range attempts {
-		s, err := l.attempt(ctx, c)
-		switch {
-		case err == nil:
-			return s, nil
-		case !errors.Is(err, table.ErrCommitFailed):
-			return Snapshot{}, err
+	var s Snapshot
+	err := contend(ctx, func() (err error) {
+		s, err = l.attempt(ctx, c)
+		return err
+	})
+	return s, err
+}
+
+// contend tries against other writers: try fails with an error that wraps
+// table.ErrCommitFailed when one of them was faster, and is tried again. Every
+// other error is returned.
+func contend(ctx context.Context, try func() error) error {
+	for n := range attempts {
+		err := try()
+		if !errors.Is(err, table.ErrCommitFailed) {
+			return err
 		}
-		if err := backoff(ctx, try); err != nil {
-			return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
+		if err := backoff(ctx, n); err != nil {
+			return err
 		}
 	}
-	return Snapshot{}, fmt.Errorf("commit %s: %d writers were faster: %w", c.Table, attempts, feedlake.ErrConflict)
+	return fmt.Errorf("%d writers were faster: %w", attempts, feedlake.ErrConflict)
+}
+
+// CommitOrAsk lands c as Commit does. When the outcome is unknown it asks after
+// it once, by the second Commit with the same ID: that finds the first, or lands
+// the change.
+func (l *Lake) CommitOrAsk(ctx context.Context, c Commit) (Snapshot, error) {
+	s, err := l.Commit(ctx, c)
+	if errors.Is(err, feedlake.ErrUnknown) && ctx.Err() == nil {
+		s, err = l.Commit(ctx, c)
+	}
+	return s, err
 }
 
 // ready looks at the table before a commit: done when the change has landed
@@ -79,7 +100,7 @@ func (l *Lake) ready(ctx context.Context, c Commit) (s Snapshot, t *table.Table,
 		return s, t, true, nil
 	}
 	if err := (propertyGuard{c.Expect}).Validate(t.Metadata()); err != nil {
-		return Snapshot{}, nil, false, fmt.Errorf("commit %s: %w", c.Table, err)
+		return Snapshot{}, nil, false, err
 	}
 	return Snapshot{}, t, false, nil
 }
@@ -94,10 +115,8 @@ func (l *Lake) attempt(ctx context.Context, c Commit) (Snapshot, error) {
 	}
 	s, err = l.tryCommit(ctx, t, c)
 	switch {
-	case err == nil, errors.Is(err, table.ErrCommitFailed):
+	case err == nil, errors.Is(err, table.ErrCommitFailed), errors.Is(err, feedlake.ErrConflict), errors.Is(err, feedlake.ErrRejected):
 		return s, err
-	case errors.Is(err, feedlake.ErrConflict), errors.Is(err, feedlake.ErrRejected):
-		return Snapshot{}, fmt.Errorf("commit %s: %w", c.Table, err)
 	}
 	return l.resolve(ctx, c, err)
 }
@@ -238,11 +257,11 @@ func (l *Lake) leaving(ctx context.Context, t *table.Table, c Commit) ([]string,
 // metadata, and deletes nothing.
 func (l *Lake) resolve(ctx context.Context, c Commit, cause error) (Snapshot, error) {
 	if ctx.Err() != nil {
-		return Snapshot{}, fmt.Errorf("commit %s: %w: %w", c.Table, feedlake.ErrUnknown, cause)
+		return Snapshot{}, fmt.Errorf("%w: %w", feedlake.ErrUnknown, cause)
 	}
 	t, err := l.load(ctx, c.Table, l.catalog(nil))
 	if err != nil {
-		return Snapshot{}, fmt.Errorf("commit %s: %w: %w", c.Table, feedlake.ErrUnknown, cause)
+		return Snapshot{}, fmt.Errorf("%w: %w", feedlake.ErrUnknown, cause)
 	}
 	if s, ok := landed(t, c); ok {
 		return s, nil
@@ -250,7 +269,7 @@ func (l *Lake) resolve(ctx context.Context, c Commit, cause error) (Snapshot, er
 	if len(c.Add) == 0 && len(c.Set) > 0 && (propertyGuard{c.Set}).Validate(t.Metadata()) == nil {
 		return snapshotOf(t.CurrentSnapshot()), nil
 	}
-	return Snapshot{}, fmt.Errorf("commit %s: %w: %w", c.Table, feedlake.ErrUnknown, cause)
+	return Snapshot{}, fmt.Errorf("%w: %w", feedlake.ErrUnknown, cause)
 }
 
 func backoff(ctx context.Context, try int) error {

@@ -81,20 +81,11 @@ func (l *Lake) Compact(ctx context.Context, o CompactOptions) (CompactReport, er
 	if o.Rewrite == nil && !o.DryRun {
 		return rep, fmt.Errorf("compact: no rewriter: %w", feedlake.ErrConfig)
 	}
-	err := l.careful(ctx, "compact", func() error {
-		names, err := l.careTables(ctx, o.Tables)
-		if err != nil {
-			return fmt.Errorf("compact: %w", err)
-		}
-		for _, name := range names {
-			c := compaction{l: l, o: o, table: name}
-			err := c.run(ctx)
-			rep.Partitions = append(rep.Partitions, c.done...)
-			if err != nil {
-				return fmt.Errorf("compact %s: %w", name, err)
-			}
-		}
-		return nil
+	err := l.carefulEach(ctx, "compact", o.Tables, func(name string) error {
+		c := compaction{l: l, o: o, table: name}
+		err := c.run(ctx)
+		rep.Partitions = append(rep.Partitions, c.done...)
+		return err
 	})
 	return rep, err
 }
@@ -290,11 +281,7 @@ func (c *compaction) commit(ctx context.Context, work []rewrite) (Snapshot, erro
 			commit.Drop = append(commit.Drop, f.Path)
 		}
 	}
-	s, err := c.l.Commit(ctx, commit)
-	if errors.Is(err, feedlake.ErrUnknown) && ctx.Err() == nil {
-		s, err = c.l.Commit(ctx, commit)
-	}
-	return s, err
+	return c.l.CommitOrAsk(ctx, commit)
 }
 
 // alive parts rewrites by whether all their sources are still live.

@@ -114,10 +114,7 @@ func (l *Lake) tryErase(ctx context.Context, o EraseOptions) (EraseResult, error
 			c.Add = append(c.Add, out)
 		}
 	}
-	s, err := l.Commit(ctx, c)
-	if errors.Is(err, feedlake.ErrUnknown) && ctx.Err() == nil {
-		s, err = l.Commit(ctx, c)
-	}
+	s, err := l.CommitOrAsk(ctx, c)
 	if errors.Is(err, feedlake.ErrConflict) {
 		l.Discard(c.Add...) // sure to be in no snapshot; after any other answer they stay
 	}
@@ -192,38 +189,43 @@ func (l *Lake) without(ctx context.Context, o EraseOptions, cols []Column, p Par
 // with the same rows, or none where there is nothing to take out, and reports
 // whether it did.
 func (l *Lake) Sweep(ctx context.Context, name, request, runID string) (bool, error) {
-	for try := range attempts {
-		t, err := l.load(ctx, name, l.catalog(nil))
-		if errors.Is(err, feedlake.ErrNotFound) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		if remembers, err := l.remembers(ctx, t); err != nil || !remembers {
-			return false, err
-		}
-		tx := t.NewTransaction()
-		if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
-			return false, fmt.Errorf("sweep %s: %w", name, err)
-		}
-		props := map[string]string{SummaryErased: request, SummaryRunID: runID}
-		stillMadeBy(props, snapshotOf(t.CurrentSnapshot()))
-		if err := tx.ReplaceDataFiles(ctx, nil, nil, props); err != nil {
-			return false, fmt.Errorf("sweep %s: %w", name, err)
-		}
-		_, err = tx.Commit(ctx)
-		switch {
-		case err == nil:
-			return true, nil
-		case !errors.Is(err, table.ErrCommitFailed):
-			return false, fmt.Errorf("sweep %s: %w: %w", name, feedlake.ErrUnknown, err)
-		}
-		if err := backoff(ctx, try); err != nil {
-			return false, fmt.Errorf("sweep %s: %w", name, err)
-		}
+	swept := false
+	err := contend(ctx, func() (err error) {
+		swept, err = l.trySweep(ctx, name, request, runID)
+		return err
+	})
+	if errors.Is(err, feedlake.ErrNotFound) {
+		return false, nil
 	}
-	return false, fmt.Errorf("sweep %s: %d writers were faster: %w", name, attempts, feedlake.ErrConflict)
+	if err != nil {
+		return false, fmt.Errorf("sweep %s: %w", name, err)
+	}
+	return swept, nil
+}
+
+// trySweep fails with table.ErrCommitFailed when a writer was faster.
+func (l *Lake) trySweep(ctx context.Context, name, request, runID string) (bool, error) {
+	t, err := l.load(ctx, name, l.catalog(nil))
+	if err != nil {
+		return false, err
+	}
+	if remembers, err := l.remembers(ctx, t); err != nil || !remembers {
+		return false, err
+	}
+	tx := t.NewTransaction()
+	if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
+		return false, err
+	}
+	props := map[string]string{SummaryErased: request, SummaryRunID: runID}
+	stillMadeBy(props, snapshotOf(t.CurrentSnapshot()))
+	if err := tx.ReplaceDataFiles(ctx, nil, nil, props); err != nil {
+		return false, err
+	}
+	_, err = tx.Commit(ctx)
+	if err != nil && !errors.Is(err, table.ErrCommitFailed) {
+		err = fmt.Errorf("%w: %w", feedlake.ErrUnknown, err)
+	}
+	return err == nil, err
 }
 
 // remembers reports whether the newest manifests speak of files that left.

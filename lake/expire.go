@@ -74,62 +74,53 @@ func (l *Lake) Expire(ctx context.Context, o ExpireOptions) (ExpireReport, error
 	if o.OlderThan < 0 || o.KeepLast < 0 {
 		return rep, fmt.Errorf("expire: age %s and count %d must not be negative: %w", o.OlderThan, o.KeepLast, feedlake.ErrConfig)
 	}
-	err := l.careful(ctx, "expire", func() error {
-		names, err := l.careTables(ctx, o.Tables)
-		if err != nil {
-			return fmt.Errorf("expire: %w", err)
-		}
-		for _, name := range names {
-			t, err := l.expireTable(ctx, name, o)
-			if err != nil {
-				return fmt.Errorf("expire %s: %w", name, err)
-			}
+	err := l.carefulEach(ctx, "expire", o.Tables, func(name string) error {
+		t, err := l.expireTable(ctx, name, o)
+		if err == nil {
 			rep.Tables = append(rep.Tables, t)
 		}
-		return nil
+		return err
 	})
 	return rep, err
 }
 
 func (l *Lake) expireTable(ctx context.Context, name string, o ExpireOptions) (ExpiredTable, error) {
 	rep := ExpiredTable{Table: name, Expired: []int64{}, Held: []HeldSnapshot{}}
-	for try := range attempts {
-		t, err := l.load(ctx, name, l.catalog(nil))
-		if err != nil {
-			return rep, err
-		}
-		// After the table: a model that is built meanwhile names a snapshot
-		// that is new, or one that it named before.
-		said, err := l.readMentions(ctx)
-		if err != nil {
-			return rep, err
-		}
-		e := expiry{name: name, o: o, now: l.now(), said: said}
-		gone, stay := e.sort(t.Metadata())
-		rep.Held, rep.Kept, rep.Expired = e.held, len(stay), idsOf(gone)
-		if len(gone) == 0 {
-			return rep, nil
-		}
-		before, err := reachable(ctx, t, t.Metadata().Snapshots())
-		if err != nil {
-			return rep, err
-		}
-		if o.DryRun {
-			after, err := reachable(ctx, t, stay)
-			rep.count(before, after)
-			return rep, err
-		}
-		switch err := l.dropSnapshots(ctx, t, name, rep.Expired); {
-		case err == nil:
-			return rep, l.dropFiles(ctx, name, before, &rep)
-		case !errors.Is(err, table.ErrCommitFailed):
-			return rep, err
-		}
-		if err := backoff(ctx, try); err != nil {
-			return rep, err
-		}
+	err := contend(ctx, func() error { return l.tryExpire(ctx, name, o, &rep) })
+	return rep, err
+}
+
+// tryExpire fails with table.ErrCommitFailed when a writer was faster.
+func (l *Lake) tryExpire(ctx context.Context, name string, o ExpireOptions, rep *ExpiredTable) error {
+	t, err := l.load(ctx, name, l.catalog(nil))
+	if err != nil {
+		return err
 	}
-	return rep, fmt.Errorf("%d writers were faster: %w", attempts, feedlake.ErrConflict)
+	// After the table: a model that is built meanwhile names a snapshot
+	// that is new, or one that it named before.
+	said, err := l.readMentions(ctx)
+	if err != nil {
+		return err
+	}
+	e := expiry{name: name, o: o, now: l.now(), said: said}
+	gone, stay := e.sort(t.Metadata())
+	rep.Held, rep.Kept, rep.Expired = e.held, len(stay), idsOf(gone)
+	if len(gone) == 0 {
+		return nil
+	}
+	before, err := reachable(ctx, t, t.Metadata().Snapshots())
+	if err != nil {
+		return err
+	}
+	if o.DryRun {
+		after, err := reachable(ctx, t, stay)
+		rep.count(before, after)
+		return err
+	}
+	if err := l.dropSnapshots(ctx, t, name, rep.Expired); err != nil {
+		return err
+	}
+	return l.dropFiles(ctx, name, before, rep)
 }
 
 // dropSnapshots commits metadata without the snapshots. An error other than

@@ -53,18 +53,9 @@ type Problem struct {
 // look. It changes nothing.
 func (l *Lake) Check(ctx context.Context, o CheckOptions) (CheckReport, error) {
 	rep := CheckReport{Problems: []Problem{}}
-	err := l.careful(ctx, "check", func() error { // files must not go meanwhile
-		names, err := l.careTables(ctx, o.Tables)
-		if err != nil {
-			return fmt.Errorf("check: %w", err)
-		}
-		for _, name := range names {
-			i := inspection{l: l, o: o, table: name, rep: &rep, bad: map[int64]bool{}}
-			if err := i.run(ctx); err != nil {
-				return fmt.Errorf("check %s: %w", name, err)
-			}
-		}
-		return nil
+	err := l.carefulEach(ctx, "check", o.Tables, func(name string) error { // files must not go meanwhile
+		i := inspection{l: l, o: o, table: name, rep: &rep, bad: map[int64]bool{}}
+		return i.run(ctx)
 	})
 	return rep, err
 }

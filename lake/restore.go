@@ -114,28 +114,23 @@ func (l *Lake) Restore(ctx context.Context, name string, snapshot int64, o Resto
 }
 
 func (l *Lake) restore(ctx context.Context, name string, snapshot int64, o RestoreOptions) (Snapshot, error) {
-	for try := range attempts {
+	var s Snapshot
+	err := contend(ctx, func() error {
 		t, err := l.load(ctx, name, l.catalog(nil))
 		if err != nil {
-			return Snapshot{}, err
+			return err
 		}
 		c, err := l.restoreCommit(ctx, t, name, snapshot, o)
 		if err != nil {
-			return Snapshot{}, err
+			return err
 		}
-		s, err := l.tryCommit(ctx, t, c)
-		switch {
-		case err == nil:
-			return s, nil
-		case errors.Is(err, table.ErrCommitFailed):
-			if err := backoff(ctx, try); err != nil {
-				return Snapshot{}, err
-			}
-		default:
-			return l.resolve(ctx, c, err)
+		s, err = l.tryCommit(ctx, t, c)
+		if err != nil && !errors.Is(err, table.ErrCommitFailed) {
+			s, err = l.resolve(ctx, c, err)
 		}
-	}
-	return Snapshot{}, fmt.Errorf("%d writers were faster: %w", attempts, feedlake.ErrConflict)
+		return err
+	})
+	return s, err
 }
 
 // restoreCommit is the change from t as it is to the rows and state of a

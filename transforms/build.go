@@ -228,8 +228,7 @@ func (b *build) stateMoved(set map[string]string) bool {
 	return !b.st.Built || b.st.Model != set[PropertyModel] || b.st.raw != set[PropertyInputs] || held != set[PropertyHeld]
 }
 
-// commit lands the build. An unknown outcome is asked after once: a second
-// Commit with the same ID finds the first, or lands it.
+// commit lands the build.
 func (b *build) commit(ctx context.Context, set map[string]string) (lake.Snapshot, error) {
 	add := make([]string, len(b.add))
 	for i, f := range b.add {
@@ -242,10 +241,7 @@ func (b *build) commit(ctx context.Context, set map[string]string) (lake.Snapsho
 			lake.SummaryRunID: b.RunID, lake.SummaryModel: b.m.ID(), lake.SummaryInputs: provenance(b.inputs),
 		},
 	}
-	snap, err := b.Lake.Commit(ctx, c)
-	if errors.Is(err, feedlake.ErrUnknown) && ctx.Err() == nil {
-		snap, err = b.Lake.Commit(ctx, c)
-	}
+	snap, err := b.Lake.CommitOrAsk(ctx, c)
 	if errors.Is(err, feedlake.ErrConflict) {
 		return snap, fmt.Errorf("%w: %w", errLostRace, err)
 	}
