@@ -360,8 +360,8 @@ func footer(path string) (rows, size int64, err error) {
 	return rows, size, err
 }
 
-// withParquet opens a Parquet file's footer.
-func withParquet(fsys iceio.IO, location string, do func(*parquet.File) error) (err error) {
+// withFile opens a file and tells its size.
+func withFile(fsys iceio.IO, location string, do func(f iceio.File, size int64) error) (err error) {
 	f, err := fsys.Open(location)
 	if err != nil {
 		return err
@@ -371,14 +371,21 @@ func withParquet(fsys iceio.IO, location string, do func(*parquet.File) error) (
 	if err != nil {
 		return err
 	}
-	if err := plausibleFooter(f, info.Size()); err != nil {
-		return fmt.Errorf("read footer of %s: %w", localPath(location), err)
-	}
-	p, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
-	if err != nil {
-		return fmt.Errorf("read footer of %s: %w", localPath(location), err)
-	}
-	return do(p)
+	return do(f, info.Size())
+}
+
+// withParquet opens a Parquet file's footer.
+func withParquet(fsys iceio.IO, location string, do func(*parquet.File) error) error {
+	return withFile(fsys, location, func(f iceio.File, size int64) error {
+		if err := plausibleFooter(f, size); err != nil {
+			return fmt.Errorf("read footer of %s: %w", localPath(location), err)
+		}
+		p, err := parquet.OpenFile(f, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+		if err != nil {
+			return fmt.Errorf("read footer of %s: %w", localPath(location), err)
+		}
+		return do(p)
+	})
 }
 
 // plausibleFooter looks at the length that a Parquet file says its footer has:

@@ -68,28 +68,18 @@ func (l *Lake) Erasures(ctx context.Context) (*Erasures, error) {
 	}
 	e := &Erasures{hashes: map[erasureKey]bool{}}
 	for _, f := range files {
-		if err := e.read(fsys, l.store.location(f.Path)); err != nil {
+		err := withFile(fsys, l.store.location(f.Path), func(r iceio.File, size int64) error {
+			rows, err := parquet.Read[Erasure](r, size)
+			for _, row := range rows {
+				e.hashes[erasureKey{row.Kind, row.Hash}] = true
+			}
+			return err
+		})
+		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
 	}
 	return e, nil
-}
-
-func (e *Erasures) read(fsys iceio.IO, location string) (err error) {
-	f, err := fsys.Open(location)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	rows, err := parquet.Read[Erasure](f, info.Size())
-	for _, r := range rows {
-		e.hashes[erasureKey{r.Kind, r.Hash}] = true
-	}
-	return err
 }
 
 // Len counts what was taken down.

@@ -205,7 +205,11 @@ func (i *inspection) look(f *fileState) {
 	if f.data.ContentType() != iceberg.EntryContentData {
 		wrong("is a delete file: another engine wrote merge-on-read")
 	}
-	info, err := statFile(i.fsys, f.data.FilePath())
+	var bytes int64
+	err := withFile(i.fsys, f.data.FilePath(), func(_ iceio.File, size int64) error {
+		bytes = size
+		return nil
+	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		wrong("is missing")
@@ -213,8 +217,8 @@ func (i *inspection) look(f *fileState) {
 	case err != nil:
 		wrong("is not readable: %v", err)
 		return
-	case info.Size() != f.data.FileSizeBytes():
-		wrong("has %d bytes, recorded are %d", info.Size(), f.data.FileSizeBytes())
+	case bytes != f.data.FileSizeBytes():
+		wrong("has %d bytes, recorded are %d", bytes, f.data.FileSizeBytes())
 		return
 	}
 	if !f.current || f.data.ContentType() != iceberg.EntryContentData {
@@ -230,15 +234,6 @@ func (i *inspection) look(f *fileState) {
 	if err != nil {
 		wrong("is not readable: %v", err)
 	}
-}
-
-func statFile(fsys iceio.IO, location string) (info fs.FileInfo, err error) {
-	f, err := fsys.Open(location)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return f.Stat()
 }
 
 // assess collects the findings of one snapshot. A file is told once, with the
