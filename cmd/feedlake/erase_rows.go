@@ -107,7 +107,7 @@ func (e *erasure) sweep(ctx context.Context, table string) error {
 // touched reports whether the request found anything in the lake.
 func (e *erasure) touched() bool {
 	return e.rep.Rows > 0 || slices.ContainsFunc(e.rep.Tables, func(t lake.EraseResult) bool {
-		return t.Partitions > 0 && ruleFor(t.Table).table == t.Table && (strings.HasPrefix(t.Table, "raw.") || strings.HasPrefix(t.Table, "ml."))
+		return t.Partitions > 0 && (strings.HasPrefix(t.Table, "raw.") || strings.HasPrefix(t.Table, "ml."))
 	})
 }
 
@@ -131,12 +131,11 @@ func (e *erasure) rebuild(ctx context.Context, s selection) error {
 		chosen[n] = true
 	}
 	var failed []error
-	changed := false
 	for _, m := range g.Models() {
 		if !chosen[m.Name] {
 			continue
 		}
-		before := rowsIn(ctx, e.a.lake, m.Name)
+		before, changed := rowsIn(ctx, e.a.lake, m.Name), false
 		rep, _, err := e.a.build(ctx, selection{step: s.step, only: []string{m.Name}}, false, e.rep.RunID)
 		if ctx.Err() != nil {
 			return err
@@ -160,7 +159,6 @@ func (e *erasure) rebuild(ctx context.Context, s selection) error {
 				return err
 			}
 		}
-		changed = false
 	}
 	if len(failed) > 0 {
 		return fmt.Errorf("build tables: %w: %w", feedlake.ErrPartial, errors.Join(failed...))
