@@ -17,8 +17,8 @@ import (
 const pageRuns = 200
 
 // Copy copies the history of one ledger into another: runs with their steps,
-// the windows that are due and not begun, and up to when each plan has been
-// looked at. Nobody can write to either ledger meanwhile, and to gets all of it
+// the windows that are due and not begun, up to when each plan has been looked
+// at, and what accounts used, with their rate limits. Nobody can write to either ledger meanwhile, and to gets all of it
 // or nothing. Copy returns how many runs it brought; a second call brings nothing,
 // and later ones what is new.
 //
@@ -85,7 +85,10 @@ func (c *copying) all(ctx context.Context) (copied int64, err error) {
 			return 0, err
 		}
 		if upto == nil {
-			return copied, c.plans(ctx)
+			if err := c.plans(ctx); err != nil {
+				return 0, err
+			}
+			return copied, c.accounts(ctx)
 		}
 		n, err := c.page(ctx, seq, *upto)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // ledgerVersion is the version of the tables, kept in the database.
-const ledgerVersion = 1
+const ledgerVersion = 2
 
 // dialect is what differs between the databases that can keep a ledger.
 type dialect struct {
@@ -22,6 +22,7 @@ type dialect struct {
 	bind    func(query string) string                   // writes the parameters, which are ?, as the database wants them
 	version func(context.Context, querier) (int, error) // of the tables, 0 when there are none
 	create  func(context.Context, querier) error        // makes the tables
+	upgrade map[int]string                              // statements that bring the tables from a version to the next
 	broken  func(error) bool                            // the server or the way to it broke: another try may help
 	aborted func(error) bool                            // of an error of a commit: nothing was committed
 	explain func(error) error                           // adds the next step for a person
@@ -53,7 +54,7 @@ func (b bound) QueryRowContext(ctx context.Context, query string, args ...any) *
 	return b.tx.QueryRowContext(ctx, b.bind(query), args...)
 }
 
-// migrate makes the tables when there are none.
+// migrate makes the tables when there are none, and brings older ones up to date.
 func (l *Ledger) migrate(ctx context.Context) error {
 	var version int
 	look := func(q querier) (err error) {
@@ -67,11 +68,16 @@ func (l *Ledger) migrate(ctx context.Context) error {
 		if err := look(q); err != nil {
 			return err
 		}
-		switch version {
-		case ledgerVersion: // another process was faster
-			return nil
-		case 0:
+		if version == 0 {
 			return l.on.create(ctx, q)
+		}
+		for ; l.on.upgrade[version] != ""; version++ {
+			if _, err := q.ExecContext(ctx, l.on.upgrade[version]); err != nil {
+				return fmt.Errorf("upgrade tables of version %d: %w", version, err)
+			}
+		}
+		if version == ledgerVersion { // now, or another process was faster
+			return nil
 		}
 		err := fmt.Errorf("version %d of the tables, this program knows %d: %w", version, ledgerVersion, feedlake.ErrConfig)
 		return feedlake.Hint(err, "a newer feedlake wrote this ledger: use that version")

@@ -24,6 +24,13 @@ import (
 //go:embed postgres.sql
 var postgresSchema string
 
+// postgresUpgrade is what a ledger of an older version lacks of postgres.sql.
+func postgresUpgrade() map[int]string {
+	_, usage, _ := strings.Cut(postgresSchema, "create table usage")
+	usage, _, _ = strings.Cut(usage, "create table ledger")
+	return map[int]string{1: "create table usage" + usage + "; update ledger set version = 2"}
+}
+
 // DefaultSchema is the PostgreSQL schema of a ledger that names none.
 const DefaultSchema = "feedlake_ops"
 
@@ -79,6 +86,7 @@ func postgresDialect(config *pgx.ConnConfig, schema string) dialect {
 		bind:    numbered,
 		version: s.version,
 		create:  s.create,
+		upgrade: postgresUpgrade(),
 		broken:  pgBroken,
 		aborted: pgAborted,
 		explain: s.explain,

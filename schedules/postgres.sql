@@ -50,5 +50,22 @@ create table plans (
   upto text collate "C" not null -- every due instant up to here is a row of runs, or was skipped
 );
 
+create table usage (
+  account  text collate "C" not null,
+  period   text collate "C" not null,
+  requests bigint not null,
+  posts    bigint not null,
+  micros   bigint not null, -- millionths of a dollar
+  primary key (account, period)
+);
+
+create table limits (
+  account   text collate "C" not null,
+  endpoint  text collate "C" not null,
+  remaining bigint not null,
+  reset     text collate "C" not null,
+  primary key (account, endpoint)
+);
+
 create table ledger (version bigint not null);
-insert into ledger values (1);
+insert into ledger values (2);

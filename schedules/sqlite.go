@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite" // registers the driver "sqlite"
@@ -16,6 +17,12 @@ import (
 
 //go:embed sqlite.sql
 var sqliteSchema string
+
+// sqliteUpgrade is what a ledger of an older version lacks of sqlite.sql.
+func sqliteUpgrade() map[int]string {
+	_, usage, _ := strings.Cut(sqliteSchema, "-- What accounts used")
+	return map[int]string{1: "-- What accounts used" + usage}
+}
 
 // openSQLite opens a file, and makes it and its folder when they are missing.
 func openSQLite(ctx context.Context, path string) (*sql.DB, dialect, error) {
@@ -30,6 +37,7 @@ func openSQLite(ctx context.Context, path string) (*sql.DB, dialect, error) {
 			_, err := q.ExecContext(ctx, sqliteSchema)
 			return err
 		},
+		upgrade: sqliteUpgrade(),
 		broken:  func(error) bool { return false },
 		aborted: func(error) bool { return true }, // the driver rolls back what it cannot commit
 		explain: func(err error) error { return err },

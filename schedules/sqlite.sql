@@ -49,4 +49,23 @@ create table plans (
   upto text not null -- every due instant up to here is a row of runs, or was skipped
 ) strict;
 
-pragma user_version = 1;
+-- What accounts used of something that is bounded, by period, such as a day.
+create table usage (
+  account  text not null,
+  period   text not null,
+  requests integer not null,
+  posts    integer not null,
+  micros   integer not null, -- millionths of a dollar
+  primary key (account, period)
+) strict;
+
+-- Rate limits as the other side told them last.
+create table limits (
+  account   text not null,
+  endpoint  text not null,
+  remaining integer not null,
+  reset     text not null,
+  primary key (account, endpoint)
+) strict;
+
+pragma user_version = 2;
