@@ -102,14 +102,21 @@ func (w Window) Contains(t time.Time) bool {
 
 // Kinds of error. Wrap them with %w; callers branch with errors.Is.
 var (
-	ErrNotFound = errors.New("not found")
-	ErrConflict = errors.New("lost a commit race")       // safe to retry after a reload
-	ErrUnknown  = errors.New("commit outcome unknown")   // look for the commit id before a retry; delete nothing
-	ErrRejected = errors.New("rejected")                 // bad data, a failed check or gate: never retry
-	ErrConfig   = errors.New("configuration not usable") // the person must change something
-	ErrPartial  = errors.New("done in part")             // what could be done is done; the error says what is missing
-	ErrBusy     = errors.New("held by another run")      // another process holds the lock
+	ErrNotFound  = errors.New("not found")
+	ErrConflict  = errors.New("lost a commit race")                   // safe to retry after a reload
+	ErrUnknown   = errors.New("commit outcome unknown")               // look for the commit id before a retry; delete nothing
+	ErrRejected  = errors.New("rejected")                             // bad data, a failed check or gate: never retry
+	ErrConfig    = errors.New("configuration not usable")             // the person must change something
+	ErrPartial   = errors.New("done in part")                         // what could be done is done; the error says what is missing
+	ErrForbidden = errors.New("forbidden by the terms of the source") // a person who has other rights says so in the configuration
+	ErrBusy      = errors.New("held by another run")                  // another process holds the lock
 )
+
+// Prohibition says that posts of a source may not be used in some way.
+type Prohibition struct {
+	Source string // as in raw.posts
+	Rule   string // for people: what forbids it
+}
 
 // RetryError marks Err as worth another try, no sooner than After.
 type RetryError struct {

@@ -51,8 +51,9 @@ type PublishOptions struct {
 	Lake      *lake.Lake
 	DB        *query.DB // reads the lake's files
 	Publisher Publisher
-	Name      string   // the target's name, for logs and messages
-	Tables    []string // nil: every table of the namespace marts
+	Name      string                 // the target's name, for logs and messages
+	Tables    []string               // nil: every table of the namespace marts
+	Withheld  []feedlake.Prohibition // sources whose single posts are not passed on
 	RunID     string
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -96,7 +97,8 @@ const publishAttempts = 3
 // streaming; a target that holds nothing, or a snapshot that the lake no longer
 // knows, gets the whole table.
 //
-// A table that the target rejects does not stop the others: what could be
+// A table that the target rejects, or that the terms of a source withhold, does
+// not stop the others: what could be
 // published stays, and the error wraps feedlake.ErrPartial beside its cause.
 // Any other error ends the call.
 func Publish(ctx context.Context, o PublishOptions) (PublishResult, error) {
@@ -114,7 +116,7 @@ func Publish(ctx context.Context, o PublishOptions) (PublishResult, error) {
 		res.Tables = append(res.Tables, t)
 		res.Rows += t.Rows
 		switch {
-		case errors.Is(err, feedlake.ErrRejected):
+		case errors.Is(err, feedlake.ErrRejected), errors.Is(err, feedlake.ErrForbidden):
 			rejected = errors.Join(rejected, fmt.Errorf("publish %s to %s: %w", table, o.Name, err))
 		case err != nil:
 			return res, fmt.Errorf("publish %s to %s: %w", table, o.Name, err)
@@ -149,6 +151,26 @@ func (o PublishOptions) tables(ctx context.Context) ([]string, error) {
 		}
 	}
 	return o.Tables, nil
+}
+
+// permitted refuses a table of single posts, one that has their ids, when it
+// holds posts of a source that are not passed on.
+func (o PublishOptions) permitted(ctx context.Context, table string, cols []lake.Column, snapshot int64) error {
+	has := func(name string) bool {
+		return slices.ContainsFunc(cols, func(c lake.Column) bool { return c.Name == name })
+	}
+	if len(o.Withheld) == 0 || !has("source") || !has("id") {
+		return nil
+	}
+	if err := o.DB.PinTable(ctx, o.Lake, table, snapshot); err != nil {
+		return err
+	}
+	rules, err := o.DB.Prohibited(ctx, table, o.Withheld)
+	if err == nil && len(rules) > 0 {
+		err = feedlake.Hint(fmt.Errorf("table %s holds single posts: %s: %w", table, strings.Join(rules, "; "), feedlake.ErrForbidden),
+			"publish tables of counts; who has the right sets policy: {redistribute: allow} at the source")
+	}
+	return err
 }
 
 // publishTable publishes one table, again when another publisher was faster.
@@ -188,6 +210,9 @@ func (o PublishOptions) tryTable(ctx context.Context, table string) (TableResult
 	}
 	cols, err := o.Lake.Columns(ctx, table)
 	if err != nil {
+		return res, err
+	}
+	if err := o.permitted(ctx, table, cols, cur.ID); err != nil {
 		return res, err
 	}
 	if !hasDay(cols) && held.Snapshot != 0 { // replaced whole, or not at all

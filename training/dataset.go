@@ -21,6 +21,8 @@ type Dataset struct {
 	Counts    map[string]int // examples by label
 	Datasets  []string       // names of the sets, sorted
 	Conflicts int            // texts that were labelled in more than one way; left out
+	Barred    int            // texts of posts that may not be learnt from; left out
+	Rules     []string       // that barred them
 }
 
 // heldShare is one in how many texts is held out.
@@ -30,8 +32,9 @@ const heldShare = 10
 // case, spaces, digits, mentions and links count as one; where they carry
 // different labels they are left out. Which part a text falls into depends on
 // the text alone, so the held-out part stays held out as labels are added. A
-// lake without labels is feedlake.ErrNotFound.
-func ReadDataset(ctx context.Context, l *lake.Lake, db *query.DB) (Dataset, error) {
+// lake without labels is feedlake.ErrNotFound; one with no other labels than of
+// posts of barred sources is feedlake.ErrForbidden.
+func ReadDataset(ctx context.Context, l *lake.Lake, db *query.DB, barred []feedlake.Prohibition) (Dataset, error) {
 	cur, err := l.Current(ctx, "ml.labels")
 	if err != nil {
 		return Dataset{}, err
@@ -42,16 +45,27 @@ func ReadDataset(ctx context.Context, l *lake.Lake, db *query.DB) (Dataset, erro
 	if err := db.PinTable(ctx, l, "ml.labels", cur.ID); err != nil {
 		return Dataset{}, err
 	}
+	rules, err := barPosts(ctx, l, db, barred)
+	if err != nil {
+		return Dataset{}, err
+	}
 	d, err := readLabels(ctx, db)
 	if err != nil {
 		return Dataset{}, fmt.Errorf("read labels: %w", err)
 	}
 	d.Snapshot = cur.ID
+	if d.Barred > 0 {
+		d.Rules = rules
+	}
+	if d.Barred > 0 && len(d.Fit)+len(d.Held) == 0 {
+		return d, fmt.Errorf("table ml.labels: %s: %w", strings.Join(rules, "; "), feedlake.ErrForbidden)
+	}
 	return d, nil
 }
 
 func readLabels(ctx context.Context, db *query.DB) (_ Dataset, err error) {
-	rows, err := db.SQL().QueryContext(ctx, `select text, label, coalesce(lang, ''), dataset from ml.labels order by dataset, id, text, label`)
+	rows, err := db.SQL().QueryContext(ctx, `select text, label, coalesce(lang, ''), dataset, text in (select text from barred_texts)
+		from ml.labels order by dataset, id, text, label`)
 	if err != nil {
 		return Dataset{}, err
 	}
@@ -67,10 +81,14 @@ func split(rows *sql.Rows) (Dataset, error) {
 	for rows.Next() {
 		var x Example
 		var label, dataset string
-		if err := rows.Scan(&x.Text, &label, &x.Lang, &dataset); err != nil {
+		var barred, ok bool
+		if err := rows.Scan(&x.Text, &label, &x.Lang, &dataset, &barred); err != nil {
 			return d, err
 		}
-		var ok bool
+		if barred {
+			d.Barred++
+			continue
+		}
 		if x.Label, ok = parseLabel(label); !ok {
 			return d, fmt.Errorf("label %q: %w", label, feedlake.ErrRejected)
 		}

@@ -3,6 +3,7 @@ package training
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
@@ -26,6 +27,7 @@ const (
 const hoursQuery = `
 with top as (
   select source, hashtag from features.hashtag_hourly
+  where not list_contains(string_split(?, chr(31)), source)
   group by source, hashtag
   qualify row_number() over (partition by source order by sum(posts) desc, hashtag) <= ?
 ),
@@ -58,37 +60,44 @@ select posts, posts_24h::bigint, posts_7d::bigint, posts_28d::bigint, same_hour_
 from windows
 order by hour, source, hashtag`
 
-// readHours reads what the count model is fitted on, oldest first.
-func readHours(ctx context.Context, l *lake.Lake, db *query.DB) ([]TagHour, int64, error) {
+// readHours reads what the count model is fitted on, oldest first, and tells by
+// which rules sources were left out.
+func readHours(ctx context.Context, l *lake.Lake, db *query.DB, barred []feedlake.Prohibition) (_ []TagHour, leftOut []string, snapshot int64, _ error) {
 	const input = "features.hashtag_hourly"
 	cur, err := l.Current(ctx, input)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	if cur.ID == 0 {
-		return nil, 0, fmt.Errorf("table %s holds nothing: %w", input, feedlake.ErrNotFound)
+		return nil, nil, 0, fmt.Errorf("table %s holds nothing: %w", input, feedlake.ErrNotFound)
 	}
 	if err := db.PinTable(ctx, l, input, cur.ID); err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
-	rows, err := db.SQL().QueryContext(ctx, hoursQuery, trainedTags, trainedHours)
+	if leftOut, err = db.Prohibited(ctx, input, barred); err != nil {
+		return nil, nil, 0, err
+	}
+	rows, err := db.SQL().QueryContext(ctx, hoursQuery, query.ProhibitedSources(barred), trainedTags, trainedHours)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read hours: %w", err)
+		return nil, nil, 0, fmt.Errorf("read hours: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err tells
 	var out []TagHour
 	for rows.Next() {
 		var h TagHour
 		if err := rows.Scan(&h.Posts, &h.Posts24h, &h.Posts7d, &h.Posts28d, &h.SameHour7d, &h.HoursSinceLast, &h.HoursKnown, &h.HourOfWeek); err != nil {
-			return nil, 0, fmt.Errorf("read hours: %w", err)
+			return nil, nil, 0, fmt.Errorf("read hours: %w", err)
 		}
 		out = append(out, h)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, 0, fmt.Errorf("read hours: %w", err)
+		return nil, nil, 0, fmt.Errorf("read hours: %w", err)
+	}
+	if len(out) == 0 && len(leftOut) > 0 {
+		return nil, leftOut, cur.ID, fmt.Errorf("table %s: %s: %w", input, strings.Join(leftOut, "; "), feedlake.ErrForbidden)
 	}
 	if len(out) == 0 {
-		return nil, 0, fmt.Errorf("table %s holds nothing: %w", input, feedlake.ErrNotFound)
+		return nil, nil, 0, fmt.Errorf("table %s holds nothing: %w", input, feedlake.ErrNotFound)
 	}
-	return out, cur.ID, nil
+	return out, leftOut, cur.ID, nil
 }

@@ -177,7 +177,7 @@ func TestImportIsOnceOnly(t *testing.T) {
 func TestDatasetKeepsPartsApart(t *testing.T) {
 	l, db := openLake(t)
 	ctx := t.Context()
-	if _, err := training.ReadDataset(ctx, l, db); !errors.Is(err, feedlake.ErrNotFound) {
+	if _, err := training.ReadDataset(ctx, l, db, nil); !errors.Is(err, feedlake.ErrNotFound) {
 		t.Errorf("no labels: %v", err)
 	}
 	text := "label\ttext\n"
@@ -190,7 +190,7 @@ func TestDatasetKeepsPartsApart(t *testing.T) {
 	if _, err := importText(ctx, l, "a", text); err != nil {
 		t.Fatal(err)
 	}
-	d, err := training.ReadDataset(ctx, l, db)
+	d, err := training.ReadDataset(ctx, l, db, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestDatasetKeepsPartsApart(t *testing.T) {
 	if _, err := importText(ctx, l, "b", "label\ttext\nneutral\tsomething else\n"); err != nil {
 		t.Fatal(err)
 	}
-	more, err := training.ReadDataset(ctx, l, db)
+	more, err := training.ReadDataset(ctx, l, db, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

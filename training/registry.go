@@ -27,8 +27,9 @@ type Card struct {
 	RunID        string             `json:"run_id"`
 	Data         map[string]int64   `json:"data"` // table to the snapshot that it was fitted from
 	Datasets     []string           `json:"datasets,omitempty"`
-	Examples     int                `json:"examples"` // fitted on
-	Held         int                `json:"held"`     // judged on
+	Examples     int                `json:"examples"`           // fitted on
+	Held         int                `json:"held"`               // judged on
+	LeftOut      []string           `json:"left_out,omitempty"` // rules by which posts were not learnt from
 	Labels       map[string]int     `json:"labels,omitempty"`
 	Seed         int64              `json:"seed"`
 	Parameters   map[string]string  `json:"parameters"`

@@ -23,6 +23,7 @@ type Options struct {
 	Lake        *lake.Lake
 	DB          *query.DB
 	Registry    *Registry
+	Barred      []feedlake.Prohibition // sources that no model may learn from
 	Seed        int64
 	RunID       string
 	CodeVersion string
@@ -43,13 +44,14 @@ func (o Options) progress() Progress {
 // the gate lets it. A version that the gate refuses is stored too; the error
 // then wraps feedlake.ErrRejected.
 func TrainSentiment(ctx context.Context, o Options, t SentimentTrainer, gate Gate) (Card, error) {
-	d, err := ReadDataset(ctx, o.Lake, o.DB)
+	d, err := ReadDataset(ctx, o.Lake, o.DB, o.Barred)
 	if err != nil {
 		return Card{}, fmt.Errorf("train %s: %w", ModelSentiment, err)
 	}
 	card := Card{
 		Model: ModelSentiment, RunID: o.RunID, Data: map[string]int64{"ml.labels": d.Snapshot}, Datasets: d.Datasets,
 		Examples: len(d.Fit), Held: len(d.Held), Labels: d.Counts, Seed: o.Seed, CodeVersion: o.CodeVersion,
+		LeftOut: d.Rules,
 	}
 	var dir string
 	if card.Version, dir, err = o.Registry.Reserve(ctx, ModelSentiment); err != nil {
@@ -113,15 +115,16 @@ func (o Options) admit(ctx context.Context, card Card, verdict error) (Card, err
 }
 
 // TrainTrends fits a new version of the count model on features.hashtag_hourly,
-// stores it and puts it in use. A lake without hashtags is feedlake.ErrNotFound.
+// stores it and puts it in use. A lake without hashtags is feedlake.ErrNotFound; one
+// with those of barred sources only is feedlake.ErrForbidden.
 func TrainTrends(ctx context.Context, o Options, t CountTrainer) (Card, error) {
-	hours, snapshot, err := readHours(ctx, o.Lake, o.DB)
+	hours, leftOut, snapshot, err := readHours(ctx, o.Lake, o.DB, o.Barred)
 	if err != nil {
 		return Card{}, fmt.Errorf("train %s: %w", ModelTrends, err)
 	}
 	card := Card{
 		Model: ModelTrends, RunID: o.RunID, Data: map[string]int64{"features.hashtag_hourly": snapshot},
-		Examples: len(hours), Seed: o.Seed, CodeVersion: o.CodeVersion,
+		Examples: len(hours), Seed: o.Seed, CodeVersion: o.CodeVersion, LeftOut: leftOut,
 	}
 	var dir string
 	if card.Version, dir, err = o.Registry.Reserve(ctx, ModelTrends); err != nil {
