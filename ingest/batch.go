@@ -3,7 +3,6 @@ package ingest
 import (
 	"cmp"
 	"context"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -19,8 +18,16 @@ type batch struct {
 	posts   int
 	bytes   int64 // text and payload
 
-	erased     *lake.Erasures // what may not enter; stays when the batch is emptied
-	suppressed int64          // records of the batch that were left out for it
+	rules            // stay when the batch is emptied
+	suppressed int64 // records of the batch that were left out as taken down
+	outdated   int64 // posts of the batch that were left out as too old
+}
+
+// rules say what may enter, and how.
+type rules struct {
+	erased     *lake.Erasures
+	notBefore  time.Time
+	pseudonyms *Pseudonyms
 }
 
 func (b *batch) rows() int { return b.posts + len(b.rejects) }
@@ -33,6 +40,13 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		post := &p.Posts[i]
 		if post.Source == "" {
 			post.Source = name
+		}
+		if post.CreatedAt.Before(b.notBefore) && !post.CreatedAt.IsZero() {
+			b.outdated++
+			continue
+		}
+		if b.pseudonyms != nil {
+			b.pseudonyms.Hide(post)
 		}
 		if b.erased.Post(post) {
 			b.suppressed++
@@ -74,6 +88,9 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 	r.Payload = CutPayload(r.Payload)
 	r.Reason, r.Position = CutPayload(r.Reason), CutPayload(r.Position)
 	r.Source = cmp.Or(r.Source, name)
+	if b.pseudonyms != nil {
+		b.pseudonyms.hideReject(&r)
+	}
 	if b.erased.Mentions(r.Source, r.Payload) || b.erased.Mentions(r.Source, r.Reason) {
 		b.suppressed++
 		return
@@ -87,7 +104,7 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 }
 
 // reset empties the batch and lets go of the pages' memory.
-func (b *batch) reset() { *b = batch{erased: b.erased} }
+func (b *batch) reset() { *b = batch{rules: b.rules} }
 
 // day counts the UTC days since 1970-01-01.
 func day(t time.Time) int64 {
@@ -182,17 +199,3 @@ func (b *batch) writePartition(ctx context.Context, l *lake.Lake, k key, spans [
 	}
 	return w.Close(ctx)
 }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
-// jitter returns half of d to all of it.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }

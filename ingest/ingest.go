@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"time"
 
@@ -37,6 +38,33 @@ type Page struct {
 	Progress Progress
 }
 
+// Estimate is what reading a window of a source costs.
+type Estimate struct {
+	Requests, Posts int64
+	Micros          int64         // millionths of a dollar
+	Took            time.Duration // waits for limits included
+	Exact           bool          // counted by the platform, not reckoned
+	Note            string        // for people: what cannot be had
+}
+
+// Estimator is a Source that can tell what a window costs, with few requests.
+type Estimator interface {
+	Estimate(ctx context.Context, w feedlake.Window) (Estimate, error)
+}
+
+// Finding is what a look at a credential or a permission found.
+type Finding struct {
+	What string // "token", "search"
+	OK   bool
+	Says string // for people: what was seen
+	Hint string // what to do when it is not OK
+}
+
+// Prober is a Source that can try its credential and permissions.
+type Prober interface {
+	Probe(ctx context.Context) []Finding
+}
+
 // Progress says how far a source has come, for people.
 type Progress struct {
 	Done, Total int64  // Total 0: unknown
@@ -50,6 +78,14 @@ type Env struct {
 	Base string           // folder that relative paths start from
 	Now  func() time.Time // the clock
 	Log  *slog.Logger
+
+	// For sources that ask an API.
+	Credential string                                     // who asks; all jobs of one credential share its pace and budget
+	Secrets    Decoder                                    // fills a platform's own struct with the credential's keys
+	Meter      Meter                                      // counts what the credential uses
+	HTTP       *http.Client                               // reaches the network
+	Sleep      func(context.Context, time.Duration) error // waits for a limit; a timer when nil
+	Window     feedlake.Window                            // a backfill's slice: posts created in it, once, and nothing else; zero: follow the source
 }
 
 // Decoder fills v from a source's "with" block and refuses unknown keys.

@@ -35,6 +35,9 @@ type Options struct {
 	Name       string // configured name of the source; names its cursor
 	RunID      string // stored in every row and commit
 	Source     Source
+	Slice      feedlake.Window // of a backfill, which Source was opened for; zero: follow the source
+	NotBefore  time.Time       // posts made before it do not enter; zero: all do
+	Pseudonyms *Pseudonyms     // nil: accounts land as they are
 	Lake       *lake.Lake
 	BatchRows  int   // records a commit, DefaultBatchRows when 0
 	BatchBytes int64 // text and payload a commit, DefaultBatchBytes when 0
@@ -49,6 +52,7 @@ type Options struct {
 type Result struct {
 	Posts, Rejects int64
 	Suppressed     int64 // records that were taken down before (ops.erasures) and did not enter
+	Outdated       int64 // posts made before Options.NotBefore, which did not enter
 	Commits        int
 	Snapshot       int64 // of raw.posts after the last commit; 0 when nothing was committed
 }
@@ -56,8 +60,8 @@ type Result struct {
 // Run drains a source into raw.posts and raw.rejects, batch by batch, from the
 // cursor of the last commit on. It returns what it landed, also beside an error.
 //
-// A crash or an error at any moment loses and repeats nothing: run again. When
-// another run moves the cursor meanwhile, Run stops with feedlake.ErrConflict.
+// A crash or an error at any moment loses and repeats nothing: run again. What
+// was read before the source failed is landed. When another run moves the cursor meanwhile, Run stops with feedlake.ErrConflict.
 // When ctx ends, what is committed stays and the rest is left to the next run.
 func Run(ctx context.Context, o Options) (Result, error) {
 	r, err := newRun(ctx, o)
@@ -83,6 +87,7 @@ type run struct {
 	Options
 	nonce  string          // makes commit ids of this run unlike those of every other
 	cursor feedlake.Cursor // landed
+	place  string          // landed value of the property that holds the cursor
 	box    string          // landed value of propOutbox
 	batch  batch
 	done   Result
@@ -96,30 +101,59 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	if o.BatchBytes == 0 {
 		o.BatchBytes = DefaultBatchBytes
 	}
-	if o.Sleep == nil {
-		o.Sleep = sleep
-	}
-	if o.Jitter == nil {
-		o.Jitter = jitter
-	}
 	r := &run{Options: o, nonce: rand.Text()[:8]}
 	for _, s := range []lake.Spec{lake.RawPosts(), lake.RawRejects()} {
 		if err := o.Lake.Ensure(ctx, s); err != nil {
 			return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
 		}
 	}
-	cursor, err := r.posts(ctx, propCursor)
-	if err != nil {
+	if err := r.find(ctx); err != nil {
 		return nil, err
 	}
-	r.cursor = feedlake.Cursor(cursor)
+	var err error
 	if r.box, err = r.posts(ctx, propOutbox); err != nil {
 		return nil, err
 	}
+	r.batch.rules = rules{notBefore: o.NotBefore, pseudonyms: o.Pseudonyms}
 	if r.batch.erased, err = o.Lake.Erasures(ctx); err != nil {
 		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
 	}
 	return r, nil
+}
+
+// sliced reports whether the run is part of a backfill.
+func (r *run) sliced() bool { return r.Slice != feedlake.Window{} }
+
+// prop is the property that holds the cursor.
+func (r *run) prop() string {
+	if r.sliced() {
+		return propBackfill
+	}
+	return propCursor
+}
+
+// find reads the place where the run goes on.
+func (r *run) find(ctx context.Context) (err error) {
+	if r.place, err = r.posts(ctx, r.prop()); err != nil {
+		return err
+	}
+	if !r.sliced() {
+		r.cursor = feedlake.Cursor(r.place)
+		return nil
+	}
+	b, err := parseBacklog(r.place)
+	r.cursor = b.Open[sliceKey(r.Slice)]
+	return err
+}
+
+// placeAt is the property's value when the run has come to a cursor, or to the
+// end for now.
+func (r *run) placeAt(to feedlake.Cursor, done bool) (string, error) {
+	if !r.sliced() {
+		return string(to), nil
+	}
+	b, err := parseBacklog(r.place)
+	return b.with(r.Slice, to, done).String(), err
 }
 
 // posts reads a property of raw.posts.
@@ -138,7 +172,7 @@ func (r *run) drain(ctx context.Context) error {
 	next := r.cursor
 	for page, err := range r.pages(ctx, r.cursor) {
 		if err != nil {
-			return err
+			return r.keep(ctx, next, err)
 		}
 		if rows := len(page.Posts) + len(page.Rejects); page.Next == next && (rows > 0 || !page.Done) {
 			return fmt.Errorf("fetch %s from %s: a page of %d records did not move the cursor", r.Name, shown(next), rows)
@@ -147,7 +181,7 @@ func (r *run) drain(ctx context.Context) error {
 		r.batch.add(page, r.Now(), r.Name, r.RunID)
 		r.report(page)
 		if r.batch.rows() >= r.BatchRows || r.batch.bytes >= r.BatchBytes || page.Done {
-			if err := r.flush(ctx, next); err != nil {
+			if err := r.flush(ctx, next, page.Done); err != nil {
 				return err
 			}
 		}
@@ -156,6 +190,14 @@ func (r *run) drain(ctx context.Context) error {
 		return fmt.Errorf("ingest %s: %w", r.Name, err)
 	}
 	return nil
+}
+
+// keep lands what was read before the source failed: it may have cost money.
+func (r *run) keep(ctx context.Context, next feedlake.Cursor, failure error) error {
+	if ctx.Err() != nil {
+		return failure
+	}
+	return errors.Join(failure, r.flush(ctx, next, false))
 }
 
 func (r *run) report(p Page) {
@@ -202,40 +244,25 @@ func (r *run) pages(ctx context.Context, from feedlake.Cursor) iter.Seq2[Page, e
 	}
 }
 
-// Waits between tries of one page: doubling from the first, at most the last,
-// and never less than the source asks for.
-const (
-	fetchTries = 6
-	firstWait  = time.Second
-	lastWait   = time.Minute
-)
-
 // fetch asks the source for a page, again when it says that this may help.
-func (r *run) fetch(ctx context.Context, from feedlake.Cursor) (Page, error) {
-	wait := firstWait
-	for try := 1; ; try++ {
-		page, err := r.Source.Fetch(ctx, from)
-		if err == nil {
-			return page, nil
-		}
-		var again *feedlake.RetryError
-		if !errors.As(err, &again) || try == fetchTries || ctx.Err() != nil {
-			return Page{}, fmt.Errorf("fetch %s from %s: %w", r.Name, shown(from), err)
-		}
-		pause := max(again.After, r.Jitter(wait))
-		r.Log.WarnContext(ctx, "fetch again", "source", r.Name, "try", try, "wait", pause, "err", err)
-		if err := r.Sleep(ctx, pause); err != nil {
-			return Page{}, fmt.Errorf("fetch %s from %s: %w", r.Name, shown(from), err)
-		}
-		wait = min(2*wait, lastWait)
+func (r *run) fetch(ctx context.Context, from feedlake.Cursor) (page Page, err error) {
+	again := Retry{Name: r.Name, Log: r.Log, Sleep: r.Sleep, Jitter: r.Jitter}
+	err = again.Do(ctx, func(ctx context.Context) (err error) {
+		page, err = r.Source.Fetch(ctx, from)
+		return err
+	})
+	if err != nil {
+		return Page{}, fmt.Errorf("fetch %s from %s: %w", r.Name, shown(from), err)
 	}
+	return page, nil
 }
 
 // flush lands the batch: its files first, then one commit that adds the posts
 // and moves the cursor, then the rejects.
-func (r *run) flush(ctx context.Context, to feedlake.Cursor) error {
-	if to == r.cursor {
-		return nil
+func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
+	place, err := r.placeAt(to, done)
+	if err != nil || place == r.place {
+		return err
 	}
 	began := r.Now()
 	added, err := r.batch.writePosts(ctx, r.Lake)
@@ -249,19 +276,20 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor) error {
 	}
 	s, err := r.Lake.Commit(ctx, lake.Commit{
 		Table: lake.RawPosts().Name, ID: id, Add: added,
-		Set:     map[string]string{propCursor + r.Name: string(to), propOutbox + r.Name: box},
-		Expect:  map[string]string{propCursor + r.Name: string(r.cursor), propOutbox + r.Name: r.box},
+		Set:     map[string]string{r.prop() + r.Name: place, propOutbox + r.Name: box},
+		Expect:  map[string]string{r.prop() + r.Name: r.place, propOutbox + r.Name: r.box},
 		Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
 	})
 	if err != nil {
 		return fmt.Errorf("land %s: %w", r.Name, err)
 	}
 	posts, rejects := r.batch.posts, len(r.batch.rejects)
-	r.cursor, r.box = to, box
+	r.cursor, r.place, r.box = to, place, box
 	r.done.Commits++
 	r.done.Posts += int64(posts)
 	r.done.Rejects += int64(rejects)
 	r.done.Suppressed += r.batch.suppressed
+	r.done.Outdated += r.batch.outdated
 	r.done.Snapshot = s.ID
 	r.batch.reset()
 	r.Log.InfoContext(ctx, "batch landed", "source", r.Name, "rows", posts, "rejects", rejects, "suppressed", r.done.Suppressed, "snapshot", s.ID, "took", r.Now().Sub(began))

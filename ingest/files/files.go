@@ -19,6 +19,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/mapping"
+	"github.com/feedlake/feedlake/ingest/wire"
 )
 
 // Kind names the source in configurations.
@@ -29,6 +30,7 @@ type Config struct {
 	Path        string                   `yaml:"path"`        // glob, ** for any depth; relative to the configuration; or s3://bucket/glob
 	Format      string                   `yaml:"format"`      // ndjson, json, csv or parquet; by extension when absent
 	Compression string                   `yaml:"compression"` // none, gz or zst; by extension when absent
+	Shape       string                   `yaml:"shape"`       // of an archive's records, such as hackernews; instead of map
 	Map         map[string]mapping.Field `yaml:"map"`         // columns of a post to fields of a record
 	Unescape    []string                 `yaml:"unescape_html"`
 	Encoding    string                   `yaml:"encoding"`         // utf-8 (default), latin-1, windows-1252 or macintosh
@@ -74,14 +76,20 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 		return nil, err
 	}
 	s := &source{env: env, cfg: c, limits: usualLimits(), plans: map[bool]*mapping.Plan{}, decoders: map[bool]*mapping.Decoder{}}
+	var err error
+	if s.shape, err = c.shape(); err != nil {
+		return nil, err
+	}
 	for _, columns := range []bool{false, true} {
+		if s.shape != nil {
+			break
+		}
 		plan, err := mapping.Compile(mapping.Config{Map: c.Map, UnescapeHTML: c.Unescape}, mapping.Options{Source: env.Name, Columns: columns})
 		if err != nil {
 			return nil, err
 		}
 		s.plans[columns], s.decoders[columns] = plan, plan.Decoder()
 	}
-	var err error
 	s.store, err = newStore(env.Base, c)
 	return s, err
 }
@@ -94,6 +102,7 @@ type source struct {
 	limits   limits
 	plans    map[bool]*mapping.Plan // by Options.Columns
 	decoders map[bool]*mapping.Decoder
+	shape    shape // instead of the decoders
 	store    store
 	window   []byte // of the file read last, for the next
 
@@ -290,12 +299,18 @@ var errReplaced = errors.New("file was replaced")
 // openAt opens o behind e, or fails with errReplaced.
 func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, error) {
 	kind := s.cfg.kindOf(o.name)
+	if s.shape != nil && (kind.format == formatCSV || kind.format == formatParquet) {
+		return nil, feedlake.Hint(fmt.Errorf("read %s: a file of %s has no shape: %w", o.name, kind.format, feedlake.ErrConfig), "narrow the path, or set \"format: ndjson\" or json")
+	}
 	if kind.format == "" {
 		return nil, feedlake.Hint(fmt.Errorf("read %s: unknown format: %w", o.name, feedlake.ErrConfig), "its name does not tell: set \"format: ndjson\", json, csv or parquet")
 	}
 	rec := records{
 		file: o.name, log: s.env.Log.With(slog.String("source", s.env.Name), slog.String("file", o.name)),
-		decoder: s.decoders[kind.format == formatCSV], paths: s.plans[kind.format == formatCSV].Paths(),
+		shape: s.shape,
+	}
+	if s.shape == nil {
+		rec.decoder, rec.paths = s.decoders[kind.format == formatCSV], s.plans[kind.format == formatCSV].Paths()
 	}
 	if kind.format == formatParquet {
 		return s.openParquet(ctx, o, e, rec)
@@ -342,10 +357,16 @@ type records struct {
 	log     *slog.Logger
 	decoder *mapping.Decoder
 	paths   map[string]string // what the mapping reads, by path: the column
+	shape   shape             // instead of the mapping
+	batch   wire.Batch        // room for what shape finds
 }
 
 // add decodes one record of a text file.
 func (r *records) add(p *page, record string, line, offset int64) {
+	if r.shape != nil {
+		r.decodeShape(p, record, r.at(line, offset))
+		return
+	}
 	if reason := r.decode(p, record); reason != "" {
 		r.reject(p, reason, record, r.at(line, offset))
 	}

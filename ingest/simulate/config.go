@@ -116,4 +116,5 @@ const (
 	streamBursts
 	streamAuthors
 	streamLabels
+	streamFates
 )

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/feedlake/feedlake"
 )
 
 // maker writes record i as a network would send it: a line of JSON. What it
@@ -97,9 +99,21 @@ func (m *maker) author(r *rand.Rand) author {
 	return a
 }
 
-// post writes post i in one of its versions. observed is the record that shows
-// a later version; it tells when.
-func (m *maker) post(i int64, version int, observed int64) string {
+// drawn is post i as it was first written, with what the dice say of it.
+type drawn struct {
+	at, seen time.Time
+	author   author
+	text     string
+	kind     string
+	other    int64 // the post that it answers, repeats or quotes; -1: none
+	likes    *int64
+	reposts  *int64
+	replies  *int64
+	views    *int64
+}
+
+// draw throws the dice for post i.
+func (m *maker) draw(i int64) drawn {
 	r := m.rand(streamRecords, i)
 	hour, at := m.cal.at(i, r)
 	burst := m.cal.burst(hour, r)
@@ -108,69 +122,95 @@ func (m *maker) post(i int64, version int, observed int64) string {
 	m.text.Reset()
 	a.lang.say(&m.text, mood, r)
 	m.tags(&m.text, at, burst, r)
-	seen := at.Add(time.Duration(1+r.IntN(90)) * time.Second)
+	d := drawn{at: at, author: a, text: m.text.String(), kind: feedlake.KindPost, other: -1}
+	d.seen = at.Add(time.Duration(1+r.IntN(90)) * time.Second)
+	if i > 10 {
+		switch other, u := i-1-int64(r.IntN(10)), r.Float64(); {
+		case u < 0.15:
+			d.kind, d.other = feedlake.KindReply, other
+		case u < 0.25:
+			d.kind, d.other = feedlake.KindRepost, other
+		case u < 0.29:
+			d.kind, d.other = feedlake.KindQuote, other
+		}
+	}
+	reach := 0.02 * float64(a.followers) * math.Exp(0.9*r.NormFloat64())
+	for _, c := range [...]struct {
+		to    **int64
+		scale float64
+		gone  float64 // share of posts that do not show it
+	}{{&d.likes, 1, 0.02}, {&d.reposts, 0.15, 0.05}, {&d.replies, 0.1, 0.05}, {&d.views, 40, 0.4}} {
+		if r.Float64() >= c.gone {
+			n := int64(reach * c.scale)
+			*c.to = &n
+		}
+	}
+	return d
+}
+
+// edits is what people add to a post when they edit it.
+var edits = [...]string{" (edit: typo)", " EDIT: thanks for the replies", " [edited]"}
+
+// post writes post i in one of its versions. observed is the record that shows
+// a later version; it tells when.
+func (m *maker) post(i int64, version int, observed int64) string {
+	d := m.draw(i)
 	if observed >= 0 {
-		_, seen = m.cal.at(observed, m.rand(streamRecords, observed))
-		seen = seen.Add(2 * time.Minute)
+		_, d.seen = m.cal.at(observed, m.rand(streamRecords, observed))
+		d.seen = d.seen.Add(2 * time.Minute)
 	}
 	if version == versionEdit {
-		m.text.WriteString([...]string{" (edit: typo)", " EDIT: thanks for the replies", " [edited]"}[i%3])
+		d.text += edits[i%int64(len(edits))]
 	}
 	b := &m.b
 	b.Reset()
 	b.WriteString(`{"id":"s`)
 	b.WriteString(strconv.FormatInt(i, 36))
 	b.WriteString(`","network":`)
-	writeText(b, a.network)
+	writeText(b, d.author.network)
 	b.WriteString(`,"created_at":"`)
-	b.WriteString(at.Format("2006-01-02T15:04:05.000Z"))
+	b.WriteString(d.at.Format("2006-01-02T15:04:05.000Z"))
 	b.WriteString(`","seen_at":"`)
-	b.WriteString(seen.Format("2006-01-02T15:04:05.000Z"))
+	b.WriteString(d.seen.Format("2006-01-02T15:04:05.000Z"))
 	b.WriteString(`"`)
 	if version == versionDeletion {
 		b.WriteString(`,"deleted":true}`)
 		return b.String()
 	}
-	m.rest(b, i, a, r)
+	writeRest(b, d)
 	return b.String()
 }
 
-// rest writes what only a living post has.
-func (m *maker) rest(b *strings.Builder, i int64, a author, r *rand.Rand) {
+// writeRest writes what only a living post has.
+func writeRest(b *strings.Builder, d drawn) {
 	b.WriteString(`,"author":{"id":"a`)
-	b.WriteString(strconv.FormatInt(a.id, 36))
+	b.WriteString(strconv.FormatInt(d.author.id, 36))
 	b.WriteString(`","name":"`)
-	writeName(b, a.id)
+	writeName(b, d.author.id)
 	b.WriteString(`","followers":`)
-	writeInt(b, a.followers)
+	writeInt(b, d.author.followers)
 	b.WriteString(`},"text":`)
-	writeText(b, m.text.String())
+	writeText(b, d.text)
 	b.WriteString(`,"lang":"`)
-	b.WriteString(a.lang.tag)
+	b.WriteString(d.author.lang.tag)
 	b.WriteString(`"`)
-	if i > 10 {
-		switch other, u := strconv.FormatInt(i-1-int64(r.IntN(10)), 36), r.Float64(); {
-		case u < 0.15:
-			b.WriteString(`,"type":"reply","reply_to":"s` + other + `"`)
-		case u < 0.25:
-			b.WriteString(`,"type":"repost","repost_of":"s` + other + `"`)
-		case u < 0.29:
-			b.WriteString(`,"type":"quote","quote_of":"s` + other + `"`)
-		}
+	if d.other >= 0 {
+		b.WriteString(`,"type":"` + d.kind + `","` + otherField[d.kind] + `":"s` + strconv.FormatInt(d.other, 36) + `"`)
 	}
-	reach := 0.02 * float64(a.followers) * math.Exp(0.9*r.NormFloat64())
 	for _, c := range [...]struct {
-		name  string
-		scale float64
-		gone  float64 // share of posts that do not show it
-	}{{"likes", 1, 0.02}, {"reposts", 0.15, 0.05}, {"replies", 0.1, 0.05}, {"views", 40, 0.4}} {
-		if r.Float64() >= c.gone {
+		name string
+		n    *int64
+	}{{"likes", d.likes}, {"reposts", d.reposts}, {"replies", d.replies}, {"views", d.views}} {
+		if c.n != nil {
 			b.WriteString(`,"` + c.name + `":`)
-			writeInt(b, int64(reach*c.scale))
+			writeInt(b, *c.n)
 		}
 	}
 	b.WriteByte('}')
 }
+
+// otherField names another post in a record, by kind.
+var otherField = map[string]string{feedlake.KindReply: "reply_to", feedlake.KindRepost: "repost_of", feedlake.KindQuote: "quote_of"}
 
 // chooseMood draws a sentiment; bursts are talked about with less calm.
 func chooseMood(r *rand.Rand, lean float64, burst int) int {

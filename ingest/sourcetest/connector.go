@@ -1,0 +1,191 @@
+package sourcetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest"
+)
+
+// Clock is a clock that only waiting moves.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewClock starts at an hour of March 2026.
+func NewClock() *Clock { return &Clock{now: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)} }
+
+// Now tells the time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Sleep moves the clock on.
+func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(max(d, 0))
+	return ctx.Err()
+}
+
+// Env is the environment of a source in a test: the clock, and no meter but its
+// own.
+func (c *Clock) Env(t testing.TB, name string) ingest.Env {
+	return ingest.Env{Name: name, Base: t.TempDir(), Now: c.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Sleep: c.Sleep, Meter: ingest.NewMemoryMeter(c.Now, nil)}
+}
+
+// Server simulates a platform.
+type Server interface {
+	http.Handler
+	All() []string         // ids of everything that it has, had or will have
+	Live() []string        // ids of what can be read at the moment
+	Growing() bool         // whether something will appear
+	Edited(id string) bool // whether a post comes in two versions
+}
+
+// Connector runs the contract of sources that ask an API, against a simulator of
+// the platform with each of its faults and with all of them: every post that can
+// be read comes exactly once, whatever happens between, also with another source
+// taking over from a cursor. start makes the simulator; open the source that
+// reads all of it.
+func Connector[F ~string](t *testing.T, faults []F, start func(faults []F, now func() time.Time) (Server, error),
+	open func(t *testing.T, env ingest.Env, url string) ingest.Source,
+) {
+	sets := map[string][]F{"no fault": nil, "all faults": faults}
+	for _, f := range faults {
+		sets[string(f)] = []F{f}
+	}
+	for name, set := range sets {
+		t.Run(name, func(t *testing.T) {
+			for _, restart := range []int{0, 3} {
+				clock := NewClock()
+				s, err := start(set, clock.Now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				readAll(t, clock, s, restart, open)
+			}
+		})
+	}
+}
+
+// readAll reads a server empty; after so many pages another source takes over.
+func readAll(t *testing.T, clock *Clock, s Server, restart int, open func(*testing.T, ingest.Env, string) ingest.Source) {
+	server := httptest.NewServer(s)
+	defer server.Close()
+	r := reader{t: t, clock: clock, restart: restart, open: func() ingest.Source { return open(t, clock.Env(t, "source"), server.URL) }}
+	for r.drain(); s.Growing(); {
+		r.drain()
+	}
+	r.drain() // what appeared while the last page was read
+	got := map[string]int{}
+	for _, p := range r.posts {
+		if !p.Deleted {
+			got[p.ID]++
+		}
+	}
+	for id, n := range got {
+		if n > 1 && !s.Edited(id) {
+			t.Errorf("post %s came %d times", id, n)
+		}
+	}
+	for _, id := range s.Live() {
+		if got[id] == 0 {
+			t.Errorf("post %s did not come", id)
+		}
+	}
+	known := map[string]bool{}
+	for _, id := range s.All() {
+		known[id] = true
+	}
+	if d := cmp.Diff([]string(nil), slices.Sorted(maps.Keys(without(got, known)))); d != "" {
+		t.Errorf("posts that the server does not have: %s", d)
+	}
+	if len(r.rejects) > 0 {
+		t.Errorf("rejects: %s", strings.Join(Reasons(r.rejects), "\n"))
+	}
+}
+
+func without(got map[string]int, known map[string]bool) map[string]int {
+	out := map[string]int{}
+	for id, n := range got {
+		if !known[id] {
+			out[id] = n
+		}
+	}
+	return out
+}
+
+// reader drains a source as a run does: again where the error allows it.
+type reader struct {
+	t       *testing.T
+	clock   *Clock
+	restart int
+	open    func() ingest.Source
+
+	at      feedlake.Cursor
+	posts   []feedlake.Post
+	rejects []feedlake.Reject
+}
+
+// Bounds of a drain that ends.
+const (
+	maxPages = 5000
+	maxTries = 6
+)
+
+func (r *reader) drain() {
+	r.t.Helper()
+	src := r.open()
+	for page := 1; ; page++ {
+		if page > maxPages {
+			r.t.Fatalf("no end after %d pages, at cursor %.200s", maxPages, r.at)
+		}
+		if r.restart > 0 && page%r.restart == 0 {
+			src = r.open()
+		}
+		p, err := r.fetch(src)
+		if err != nil {
+			r.t.Fatalf("page %d from %.200s: %v", page, r.at, err)
+		}
+		if rows := len(p.Posts) + len(p.Rejects); p.Next == r.at && (rows > 0 || !p.Done) {
+			r.t.Fatalf("page %d of %d records did not move the cursor %.200s", page, rows, r.at)
+		}
+		r.posts, r.rejects, r.at = append(r.posts, p.Posts...), append(r.rejects, p.Rejects...), p.Next
+		if p.Done {
+			return
+		}
+	}
+}
+
+func (r *reader) fetch(src ingest.Source) (ingest.Page, error) {
+	for try := 1; ; try++ {
+		p, err := src.Fetch(r.t.Context(), r.at)
+		var again *feedlake.RetryError
+		if err == nil || !errors.As(err, &again) {
+			return p, err
+		}
+		if try == maxTries {
+			return p, fmt.Errorf("after %d tries: %w", try, err)
+		}
+		if err := r.clock.Sleep(r.t.Context(), max(again.After, time.Second)); err != nil {
+			return p, err
+		}
+	}
+}
