@@ -2,21 +2,31 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest"
 )
 
 // checkResult is one line of `feedlake check`.
 type checkResult struct {
 	What  string   `json:"what"`
 	OK    bool     `json:"ok"`
+	Says  string   `json:"says,omitempty"` // what was seen
 	Error string   `json:"error,omitempty"`
 	Hints []string `json:"hints,omitempty"`
 }
 
 func newCheckCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "check", Short: "Check the config, the lake, every source and every place to publish to, without changing them", Args: cobra.NoArgs,
+		Use: "check", Short: "Check the config, the lake, every credential and source, and every place to publish to, without changing them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.withApp(cmd.Context(), check) },
 	}
 }
@@ -30,50 +40,114 @@ func (a *app) checkSpark(ctx context.Context) error {
 	return e.Close()
 }
 
-func check(ctx context.Context, a *app) error {
-	var all []checkResult
-	var first error
-	add := func(what string, err error) {
-		r := checkResult{What: what, OK: err == nil}
-		if err != nil {
-			r.Error, r.Hints = err.Error(), hints(err)
-			if first == nil {
-				first = err
-			}
+// checks collects what was looked at.
+type checks struct {
+	all   []checkResult
+	first error
+}
+
+func (c *checks) add(what, says string, err error) {
+	r := checkResult{What: what, OK: err == nil, Says: says}
+	if err != nil {
+		r.Error, r.Hints = err.Error(), hints(err)
+		if c.first == nil {
+			c.first = err
 		}
-		all = append(all, r)
 	}
-	add("lake "+a.place(), nil)
+	c.all = append(c.all, r)
+}
+
+func check(ctx context.Context, a *app) error {
+	var c checks
+	c.add("lake "+a.place(), "", nil)
 	if a.cfg.Engine.Remote != "" {
-		add("engine "+a.cfg.Engine.Remote, a.checkSpark(ctx))
+		c.add("engine "+a.cfg.Engine.Remote, "", a.checkSpark(ctx))
 	}
+	a.checkCredentials(ctx, &c)
 	for _, s := range a.cfg.Sources {
-		_, err := a.openSource(ctx, s)
-		add("source "+s.Name, err)
+		a.checkSource(ctx, s, &c)
 	}
 	for _, p := range a.cfg.Publish {
 		pub, err := a.publisher(p)
 		if err == nil {
 			_, err = pub.Published(ctx, "marts.volume")
 		}
-		add("publish "+p.Name, err)
+		c.add("publish "+p.Name, "", err)
 	}
 	if len(a.cfg.Schedule) > 0 {
 		_, err := a.plans()
-		add("schedule", err)
+		c.add("schedule", "", err)
 	}
 	if a.o.json {
-		if err := printJSON(a.o.env.stdout, all); err != nil {
+		if err := printJSON(a.o.env.stdout, c.all); err != nil {
 			return err
 		}
-		return first
+		return c.first
 	}
-	for _, r := range all {
-		mark := "ok    "
-		if !r.OK {
-			mark = "FAILED"
+	for _, r := range c.all {
+		c.print(a.o.env.stdout, r)
+	}
+	return c.first
+}
+
+func (c *checks) print(w io.Writer, r checkResult) {
+	if r.OK {
+		printLine(w, strings.TrimRight("ok      "+r.What+"  "+r.Says, " "))
+		return
+	}
+	printLine(w, "FAILED  "+r.What+"  "+r.Error)
+	for _, h := range r.Hints {
+		printLine(w, "        hint: "+h)
+	}
+}
+
+// checkCredentials tells what each credential used, of what it may.
+func (a *app) checkCredentials(ctx context.Context, c *checks) {
+	now := a.o.env.now()
+	for _, name := range slices.Sorted(maps.Keys(a.cfg.Credentials)) {
+		var says []string
+		var failed error
+		for _, p := range []struct {
+			name, period string
+			limit        ingest.Use
+		}{{"today", ingest.Day(now), a.cfg.budgets()[name].Day}, {"this month", ingest.Month(now), a.cfg.budgets()[name].Month}} {
+			used, err := a.ledger.Used(ctx, name, p.period)
+			failed = errors.Join(failed, err)
+			says = append(says, p.name+" "+useOf(ingest.Use(used), p.limit))
 		}
-		printLine(a.o.env.stdout, mark+"  "+r.What)
+		if !slices.ContainsFunc(a.cfg.Sources, func(s sourceConfig) bool { return s.Credential == name }) {
+			says = append(says, "no source uses it")
+		}
+		c.add("credential "+name, strings.Join(says, "; "), failed)
 	}
-	return first
+}
+
+// useOf spells a use and its bounds.
+func useOf(used, limit ingest.Use) string {
+	of := func(n, most int64, spell func(int64) string) string {
+		if most == 0 {
+			return spell(n)
+		}
+		return spell(n) + " of " + spell(most)
+	}
+	dollars := func(micros int64) string { return fmt.Sprintf("$%.2f", float64(micros)/1e6) }
+	return of(used.Requests, limit.Requests, count) + " requests, " + of(used.Posts, limit.Posts, count) + " posts, " + of(used.Micros, limit.Micros, dollars)
+}
+
+// checkSource opens a source and lets it try its credential and permissions.
+func (a *app) checkSource(ctx context.Context, s sourceConfig, c *checks) {
+	src, err := a.openSource(ctx, s, feedlake.Window{})
+	c.add("source "+s.Name, "", err)
+	prober, ok := src.(ingest.Prober)
+	if err != nil || !ok {
+		return
+	}
+	for _, f := range prober.Probe(ctx) {
+		what := "source " + s.Name + ": " + f.What
+		if f.OK {
+			c.add(what, f.Says, nil)
+			continue
+		}
+		c.add(what, "", feedlake.Hint(fmt.Errorf("%s: %s: %w", what, f.Says, feedlake.ErrConfig), "%s", f.Hint))
+	}
 }

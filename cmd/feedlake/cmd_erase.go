@@ -37,7 +37,13 @@ FILE has lines "post SOURCE/ID" and "author SOURCE/ID"; # begins a comment.`,
 			if err != nil {
 				return err
 			}
-			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return a.erase(ctx, a.newErasure(targets), dry) })
+			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error {
+				hidden, err := a.cfg.hide(targets)
+				if err != nil {
+					return err
+				}
+				return a.erase(ctx, a.newErasure(hidden), dry)
+			})
 		},
 	}
 	f := c.Flags()

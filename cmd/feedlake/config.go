@@ -17,19 +17,22 @@ import (
 )
 
 // config is one YAML file. Defaults are filled first, unknown keys are errors,
-// and ${NAME} or ${NAME:-default} in a value takes it from the environment.
+// and ${NAME} or ${NAME:-default} in a value takes it from the environment,
+// ${file:PATH} from a file.
 // Relative paths start from the file's folder.
 type config struct {
-	Lake     lakeConfig                `yaml:"lake"`
-	Engine   engineConfig              `yaml:"engine"`
-	Sources  []sourceConfig            `yaml:"sources"`
-	Rejects  rejectsConfig             `yaml:"rejects"`
-	Labels   []labelsConfig            `yaml:"labels"`
-	Models   modelsConfig              `yaml:"models"`
-	Publish  []publishConfig           `yaml:"publish"`
-	Schedule map[string]scheduleConfig `yaml:"schedule"`
-	Serve    serveConfig               `yaml:"serve"`
-	Log      logConfig                 `yaml:"log"`
+	Lake        lakeConfig                  `yaml:"lake"`
+	Engine      engineConfig                `yaml:"engine"`
+	Sources     []sourceConfig              `yaml:"sources"`
+	Credentials map[string]credentialConfig `yaml:"credentials"`
+	Pseudonyms  pseudonymsConfig            `yaml:"pseudonyms"`
+	Rejects     rejectsConfig               `yaml:"rejects"`
+	Labels      []labelsConfig              `yaml:"labels"`
+	Models      modelsConfig                `yaml:"models"`
+	Publish     []publishConfig             `yaml:"publish"`
+	Schedule    map[string]scheduleConfig   `yaml:"schedule"`
+	Serve       serveConfig                 `yaml:"serve"`
+	Log         logConfig                   `yaml:"log"`
 
 	base string // folder that relative paths start from
 	file string // "" when no file was read
@@ -49,12 +52,6 @@ type engineConfig struct {
 type sparkConfig struct {
 	Catalog  string `yaml:"catalog"`     // JDBC URL; "": made from lake.catalog
 	Endpoint string `yaml:"s3_endpoint"` // "": lake.s3.endpoint
-}
-
-type sourceConfig struct {
-	Name string   `yaml:"name"`
-	Kind string   `yaml:"kind"`
-	With ast.Node `yaml:"with"`
 }
 
 type rejectsConfig struct {
@@ -156,7 +153,7 @@ func parseConfig(path, base string, text []byte, getenv func(string) (string, bo
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
 		return c, nil
 	}
-	x := &expander{path: path, getenv: getenv}
+	x := &expander{path: path, base: base, getenv: getenv}
 	ast.Walk(x, file.Docs[0].Body)
 	if len(x.errs) > 0 {
 		return c, errors.Join(x.errs...)
@@ -168,14 +165,16 @@ func parseConfig(path, base string, text []byte, getenv func(string) (string, bo
 	return c, c.validate()
 }
 
-// expander puts the environment into string values.
+// expander puts the environment, and the content of files, into string values.
 type expander struct {
 	path   string
+	base   string // folder that relative paths start from
 	getenv func(string) (string, bool)
 	errs   []error
 }
 
-var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
+// variable matches ${file:PATH}, ${NAME} and ${NAME:-default}.
+var variable = regexp.MustCompile(`\$\{(?:file:([^}]+)|([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?)\}`)
 
 // Visit expands one node; keys are left alone.
 func (x *expander) Visit(n ast.Node) ast.Visitor {
@@ -195,7 +194,10 @@ func (x *expander) Visit(n ast.Node) ast.Visitor {
 func (x *expander) expand(s string, line int) string {
 	return variable.ReplaceAllStringFunc(s, func(m string) string {
 		part := variable.FindStringSubmatch(m)
-		if v, ok := x.getenv(part[1]); ok && v != "" {
+		if part[1] != "" {
+			return x.content(part[1], line)
+		}
+		if v, ok := x.getenv(part[2]); ok && v != "" {
 			// A path given on the command line of the shell starts from where the
 			// shell stands, not from the config's folder.
 			if strings.HasPrefix(v, "./") || strings.HasPrefix(v, "../") || v == "." || v == ".." {
@@ -205,12 +207,24 @@ func (x *expander) expand(s string, line int) string {
 			}
 			return v
 		}
-		if part[2] == "" {
-			x.errs = append(x.errs, feedlake.Hint(fmt.Errorf("%s:%d: variable %s is not set: %w", x.path, line, part[1], feedlake.ErrConfig),
-				"export %s, or give a default: ${%s:-value}", part[1], part[1]))
+		if part[3] == "" {
+			x.errs = append(x.errs, feedlake.Hint(fmt.Errorf("%s:%d: variable %s is not set: %w", x.path, line, part[2], feedlake.ErrConfig),
+				"export %s, or give a default: ${%s:-value}", part[2], part[2]))
 		}
-		return part[3]
+		return part[4]
 	})
+}
+
+// content is what a file holds, without the end of its last line.
+func (x *expander) content(path string, line int) string {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(x.base, path)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		x.errs = append(x.errs, feedlake.Hint(fmt.Errorf("%s:%d: %w: %w", x.path, line, err, feedlake.ErrConfig), "a relative path starts from the config's folder"))
+	}
+	return strings.TrimRight(string(b), "\r\n")
 }
 
 // yamlError turns the library's error into "file:line:column: message".
@@ -241,17 +255,8 @@ func (c *config) validate() error {
 	if err := c.validateEngine(bad); err != nil {
 		return err
 	}
-	seen := map[string]bool{}
-	for i, s := range c.Sources {
-		switch {
-		case s.Name == "":
-			return bad("every source needs a name of its own; it becomes the cursor's name", "sources[%d] has no name", i)
-		case s.Kind == "":
-			return bad("such as files or simulate", "source %s has no kind", s.Name)
-		case seen[s.Name]:
-			return bad("a name is a cursor; two sources cannot share it", "two sources named %s", s.Name)
-		}
-		seen[s.Name] = true
+	if err := c.validateSources(bad); err != nil {
+		return err
 	}
 	if c.Rejects.MaxShare < 0 || c.Rejects.MaxShare > 1 {
 		return bad("a share, such as 0.05", "rejects.max_share %v", c.Rejects.MaxShare)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -45,18 +46,25 @@ type cacheConfig struct {
 	Limit string `yaml:"limit"`
 }
 
-// secretKeys are the keys whose values must not stand in a config file.
-func secretKey(name string) bool { return name == "secret" || name == "secret_key" }
+// secretName matches the keys of credentials whose values are secrets.
+var secretName = regexp.MustCompile(`(^|_)(secret|secret_key|password|token|bearer)$`)
+
+// secretKey tells the keys whose values must not stand in a config file; path is
+// the key's place, such as $.credentials.x.keys.bearer.
+func secretKey(name, path string) bool {
+	return name == "secret" || name == "secret_key" || path == "$.pseudonyms.key" ||
+		strings.HasPrefix(path, "$.credentials.") && secretName.MatchString(name)
+}
 
 // plainSecret refuses a secret that was written into the file.
 func (x *expander) plainSecret(n *ast.MappingValueNode) {
 	s, ok := n.Value.(*ast.StringNode)
-	if !ok || !secretKey(n.Key.String()) || s.Value == "" || variable.MatchString(s.Value) {
+	if !ok || !secretKey(n.Key.String(), n.Key.GetPath()) || s.Value == "" || variable.MatchString(s.Value) {
 		return
 	}
 	x.errs = append(x.errs, feedlake.Hint(
 		fmt.Errorf("%s:%d: %s is written into the file: %w", x.path, n.Key.GetToken().Position.Line, n.Key.String(), feedlake.ErrConfig),
-		"take it from the environment, %s: ${FEEDLAKE_S3_SECRET}, or from a file, secret_file: PATH", n.Key.String()))
+		"take it from the environment, %[1]s: ${NAME}, or from a file, %[1]s: ${file:PATH}", n.Key.String()))
 }
 
 // validateLake reports the first value of the lake's part that cannot be used.

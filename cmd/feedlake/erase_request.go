@@ -34,6 +34,24 @@ func parseTarget(kind, text string) (eraseTarget, error) {
 	return eraseTarget{kind, source, id}, nil
 }
 
+// hide spells targets as the lake does, where it holds pseudonyms; those that
+// are pseudonyms already stay.
+func (c *config) hide(targets []eraseTarget) ([]eraseTarget, error) {
+	p, err := c.pseudonyms()
+	if err != nil {
+		return nil, err
+	}
+	out := slices.Clone(targets)
+	for i, t := range out {
+		if t.kind == lake.ErasedAuthor {
+			out[i].id = p.Of(t.source, t.id)
+		} else {
+			out[i].id = p.OfPost(t.source, t.id)
+		}
+	}
+	return tidyTargets(out), nil
+}
+
 // maxTargetLine bounds a line of a file of targets, in bytes.
 const maxTargetLine = 64 << 10
 

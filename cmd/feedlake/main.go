@@ -74,7 +74,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case diskFull(err):
 		return exitFailed
-	case errors.Is(err, feedlake.ErrConfig), errors.Is(err, errUsage):
+	case errors.Is(err, feedlake.ErrConfig), errors.Is(err, feedlake.ErrForbidden), errors.Is(err, errUsage):
 		return exitUsage
 	case errors.Is(err, feedlake.ErrBusy):
 		return exitBusy

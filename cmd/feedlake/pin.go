@@ -20,6 +20,16 @@ type moment struct {
 	snapshots map[string]int64 // by table
 }
 
+// parseInstant reads a day, or an instant, in UTC unless it says otherwise.
+func parseInstant(text string) (time.Time, bool) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), true
+		}
+	}
+	return time.Time{}, false
+}
+
 // parseMoment reads "2026-01-05", "2026-01-05T06:00:00Z", or
 // "raw.posts@17,marts.volume@4".
 func parseMoment(text string) (moment, error) {
@@ -27,11 +37,9 @@ func parseMoment(text string) (moment, error) {
 	if text == "" {
 		return m, nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
-			m.instant = t.UTC()
-			return m, nil
-		}
+	if t, ok := parseInstant(text); ok {
+		m.instant = t
+		return m, nil
 	}
 	for part := range strings.SplitSeq(text, ",") {
 		table, id, ok := strings.Cut(strings.TrimSpace(part), "@")

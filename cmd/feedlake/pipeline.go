@@ -17,6 +17,7 @@ const lockName = "lake"
 // Steps of a run, in the data's order.
 const (
 	stepIngest   = "ingest"
+	stepRetain   = "retain"
 	stepFeatures = "features"
 	stepLabels   = "labels"
 	stepTrain    = "train"
@@ -59,7 +60,8 @@ func (a *app) pipeline(full bool) []schedules.Job {
 	}
 	return []schedules.Job{
 		job(stepIngest, func(ctx context.Context) error { return a.ingest(ctx, nil) }),
-		job(stepFeatures, func(ctx context.Context) error { return a.transform(ctx, features, full) }, stepIngest),
+		job(stepRetain, a.retain, stepIngest),
+		job(stepFeatures, func(ctx context.Context) error { return a.transform(ctx, features, full) }, stepRetain),
 		job(stepLabels, a.labels),
 		job(stepTrain, func(ctx context.Context) error { return a.train(ctx, trainDue) }, stepLabels, stepFeatures),
 		job(stepScore, a.score, stepTrain),

@@ -44,9 +44,9 @@ post exactly once, every number traceable to its SQL, snapshot and model.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
 	root.AddCommand(
 		newInitCommand(o), newDemoCommand(o), newRunCommand(o),
-		newIngestCommand(o), newTransformCommand(o), newTrainCommand(o), newScoreCommand(o), newPublishCommand(o),
+		newIngestCommand(o), newBackfillCommand(o), newTransformCommand(o), newTrainCommand(o), newScoreCommand(o), newPublishCommand(o),
 		newServeCommand(o), newSQLCommand(o), newStatusCommand(o), newLakeCommand(o),
-		newModelCommand(o), newLabelCommand(o), newEraseCommand(o), newScheduleCommand(o), newCheckCommand(o), newVersionCommand(o),
+		newModelCommand(o), newLabelCommand(o), newEraseCommand(o), newScheduleCommand(o), newSimulateCommand(o), newCheckCommand(o), newVersionCommand(o),
 	)
 	tidy(root)
 	return root

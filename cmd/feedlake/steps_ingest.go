@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -13,6 +14,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/files"
+	"github.com/feedlake/feedlake/ingest/hackernews"
 	"github.com/feedlake/feedlake/ingest/simulate"
 	"github.com/feedlake/feedlake/schedules"
 )
@@ -21,27 +23,32 @@ import (
 func sources() ingest.Registry {
 	r := ingest.Registry{}
 	files.Register(r)
+	hackernews.Register(r)
 	simulate.Register(r)
 	return r
 }
 
-// decoder decodes the "with" block of one source, strictly.
-func (c *config) decoder(s sourceConfig) ingest.Decoder {
+// decoder decodes a part of the config that a source describes, strictly.
+func (c *config) decoder(n ast.Node) ingest.Decoder {
 	return func(v any) error {
-		if s.With == nil || s.With.Type() == ast.NullType {
+		if n == nil || n.Type() == ast.NullType {
 			return nil
 		}
-		if err := yaml.NodeToValue(s.With, v, yaml.Strict()); err != nil {
+		if err := yaml.NodeToValue(n, v, yaml.Strict()); err != nil {
 			return yamlError(c.file, err)
 		}
 		return nil
 	}
 }
 
-// openSource makes the source that s describes.
-func (a *app) openSource(ctx context.Context, s sourceConfig) (ingest.Source, error) {
-	env := ingest.Env{Name: s.Name, Base: a.cfg.base, Now: a.o.env.now, Log: a.log}
-	return sources().Open(ctx, s.Kind, env, a.cfg.decoder(s))
+// openSource makes the source that s describes; w is the slice of a backfill, or
+// zero.
+func (a *app) openSource(ctx context.Context, s sourceConfig, w feedlake.Window) (ingest.Source, error) {
+	env := ingest.Env{
+		Name: s.Name, Base: a.cfg.base, Now: a.o.env.now, Log: a.log, Credential: s.Credential, Secrets: a.cfg.decoder(a.cfg.Credentials[s.Credential].Keys),
+		Meter: meter{a.ledger, a.cfg.budgets(), a.o.env.now}, Window: w,
+	}
+	return sources().Open(ctx, s.Kind, env, a.cfg.decoder(s.With))
 }
 
 // ingest drains the named sources, or all of them, one after the other. A
@@ -58,7 +65,7 @@ func (a *app) ingest(ctx context.Context, names []string) error {
 	var failed []error
 	var details []string
 	for _, s := range chosen {
-		res, err := a.ingestOne(ctx, s)
+		res, err := a.ingestOne(ctx, s, feedlake.Window{})
 		schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts + res.Rejects, RowsOut: res.Posts, Rejects: res.Rejects})
 		details = append(details, ingestDetail(s.Name, res, err))
 		switch {
@@ -95,13 +102,18 @@ func (a *app) chosenSources(names []string) ([]sourceConfig, error) {
 	return out, nil
 }
 
-func (a *app) ingestOne(ctx context.Context, s sourceConfig) (ingest.Result, error) {
-	src, err := a.openSource(ctx, s)
+func (a *app) ingestOne(ctx context.Context, s sourceConfig, w feedlake.Window) (ingest.Result, error) {
+	src, err := a.openSource(ctx, s, w)
+	if err != nil {
+		return ingest.Result{}, err
+	}
+	hide, err := a.cfg.pseudonyms()
 	if err != nil {
 		return ingest.Result{}, err
 	}
 	res, err := ingest.Run(ctx, ingest.Options{
-		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Lake: a.lake, Now: a.o.env.now, Log: a.log,
+		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Lake: a.lake, Now: a.o.env.now, Log: a.log,
+		NotBefore: s.horizon(a.o.env.now()), Pseudonyms: hide,
 		Progress: func(p ingest.Progress, _ ingest.Result) {
 			place := s.Name
 			if p.Place != "" {
@@ -123,7 +135,7 @@ func (a *app) ingestOne(ctx context.Context, s sourceConfig) (ingest.Result, err
 
 func ingestDetail(name string, res ingest.Result, err error) string {
 	s := name + ": " + plural(res.Posts, "post")
-	if res.Posts == 0 && res.Rejects == 0 && res.Suppressed == 0 && err == nil {
+	if res.Posts == 0 && res.Rejects == 0 && res.Suppressed == 0 && res.Outdated == 0 && err == nil {
 		return name + ": nothing new"
 	}
 	if res.Rejects > 0 {
@@ -132,8 +144,26 @@ func ingestDetail(name string, res ingest.Result, err error) string {
 	if res.Suppressed > 0 {
 		s += ", " + count(res.Suppressed) + " left out as erased"
 	}
-	if err != nil {
+	if res.Outdated > 0 {
+		s += ", " + count(res.Outdated) + " left out as older than policy.retain_days"
+	}
+	switch until := goesOn(err); {
+	case !until.IsZero():
+		s += ", stopped until " + until.UTC().Format(time.RFC3339)
+	case err != nil:
 		s += ", stopped"
 	}
 	return s
+}
+
+// goesOn is when a source that was stopped by a budget or a rate limit can go
+// on; zero when it was something else.
+func goesOn(err error) time.Time {
+	if b, ok := errors.AsType[*ingest.BudgetError](err); ok {
+		return b.Until
+	}
+	if l, ok := errors.AsType[*ingest.LimitError](err); ok {
+		return l.Until
+	}
+	return time.Time{}
 }

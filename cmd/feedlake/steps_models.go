@@ -161,6 +161,10 @@ func (a *app) train(ctx context.Context, which trainChoice) error {
 		if ctx.Err() != nil {
 			return err
 		}
+		if errors.Is(err, feedlake.ErrForbidden) && len(which.force) == 0 {
+			details = append(details, err.Error())
+			continue
+		}
 		if err != nil && !errors.Is(err, feedlake.ErrRejected) { // the others, and scoring with what is in use, go on
 			errs = append(errs, fmt.Errorf("%w: %w", feedlake.ErrPartial, err))
 			details = append(details, m.name+": failed")
@@ -185,6 +189,9 @@ func trainDetail(c training.Card) string {
 	}
 	if c.GateVerdict != "passed" {
 		s += ", refused by the gate"
+	}
+	if len(c.LeftOut) > 0 {
+		s += ", left out " + strings.Join(c.LeftOut, "; ")
 	}
 	return s
 }
@@ -264,7 +271,7 @@ func withOptions(ctx context.Context, a *app, seed int64, model string, do func(
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return do(training.Options{
-		Lake: a.lake, DB: db, Registry: reg, Seed: seed, RunID: schedules.RunOf(ctx).ID, CodeVersion: version,
+		Lake: a.lake, DB: db, Registry: reg, Barred: a.cfg.untrainable(), Seed: seed, RunID: schedules.RunOf(ctx).ID, CodeVersion: version,
 		Now: a.o.env.now, Log: a.log,
 		Progress: func(done, total int64) { a.bars.update(ctx, stepTrain, done, total, "steps", model) },
 	})

@@ -74,7 +74,7 @@ func (a *app) publishOne(ctx context.Context, db *query.DB, p publishConfig, onl
 		tables = only
 	}
 	res, err = serving.Publish(ctx, serving.PublishOptions{
-		Lake: a.lake, DB: db, Publisher: pub, Name: name, Tables: tables, RunID: schedules.RunOf(ctx).ID,
+		Lake: a.lake, DB: db, Publisher: pub, Name: name, Tables: tables, Withheld: a.cfg.withheld(), RunID: schedules.RunOf(ctx).ID,
 		Now: a.o.env.now, Log: a.log,
 		Progress: func(table string, done, total int64) {
 			a.bars.update(ctx, stepPublish, done, total, "rows", name+" "+table)
