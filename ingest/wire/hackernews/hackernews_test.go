@@ -2,8 +2,6 @@ package hackernews_test
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +15,7 @@ import (
 	"github.com/feedlake/feedlake/ingest/wire"
 	"github.com/feedlake/feedlake/ingest/wire/hackernews"
 	"github.com/feedlake/feedlake/ingest/wire/htmltext"
+	"github.com/feedlake/feedlake/ingest/wire/wiretest"
 )
 
 var now = time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
@@ -25,16 +24,8 @@ var now = time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
 // a user, and a few lists and numbers.
 func recorded(t testing.TB) []json.RawMessage {
 	t.Helper()
-	dir := os.Getenv("FEEDLAKE_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "..", "shared")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "data", "api", "hackernews", "readme_items.json"))
-	if err != nil {
-		t.Fatalf("recorded answers are missing; set FEEDLAKE_SHARED: %v", err)
-	}
 	var all []json.RawMessage
-	if err := json.Unmarshal(b, &all); err != nil {
+	if err := json.Unmarshal([]byte(wiretest.Read(t, "hackernews", "readme_items.json")), &all); err != nil {
 		t.Fatal(err)
 	}
 	return all
