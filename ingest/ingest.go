@@ -8,6 +8,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -58,6 +59,18 @@ type Finding struct {
 	OK   bool
 	Says string // for people: what was seen
 	Hint string // what to do when it is not OK
+}
+
+// Found is the finding of a look that gave err, or what says tells. A hint that
+// err carries goes before hint.
+func Found(what, says string, err error, hint string) Finding {
+	if err == nil {
+		return Finding{What: what, OK: true, Says: says}
+	}
+	if h, ok := errors.AsType[*feedlake.HintError](err); ok {
+		hint = h.Hint
+	}
+	return Finding{What: what, Says: err.Error(), Hint: hint}
 }
 
 // Prober is a Source that can try its credential and permissions.

@@ -4,6 +4,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,7 @@ type Call struct {
 	Path     string // below Options.Base
 	Query    url.Values
 	Form     url.Values // body of a POST
+	JSON     []byte     // body of a POST, instead of Form
 	Header   http.Header
 	Posts    int64 // most posts that the answer may hold; so many are reserved of the budget
 	Price    Price // of the call
@@ -230,6 +232,8 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 	}
 	if call.Form != nil {
 		body = strings.NewReader(call.Form.Encode())
+	} else if call.JSON != nil {
+		body = bytes.NewReader(call.JSON)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
@@ -238,6 +242,8 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 	maps.Copy(r.Header, call.Header)
 	if call.Form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	} else if call.JSON != nil {
+		r.Header.Set("Content-Type", "application/json")
 	}
 	if c.o.UserAgent != "" {
 		r.Header.Set("User-Agent", c.o.UserAgent)

@@ -229,6 +229,7 @@ func TestEchoedSecrets(t *testing.T) {
 		{"bearer", api.Call{}, func(r *http.Request) { r.Header.Set("Authorization", "Bearer hush/hush") }},
 		{"password", api.Call{}, func(r *http.Request) { r.SetBasicAuth("me", "hush/hush") }},
 		{"form", api.Call{Method: http.MethodPost, Form: url.Values{"password": {"hush/hush"}}}, nil},
+		{"JSON", api.Call{Method: http.MethodPost, JSON: []byte(`{"identifier":"me","password":"hush/hush"}`)}, nil},
 		{"query", api.Call{Query: url.Values{"access_token": {"hush/hush"}}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

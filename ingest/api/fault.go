@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/feedlake/feedlake"
 )
 
@@ -99,8 +101,24 @@ func spoken(r *http.Request, call Call) []string {
 			}
 		}
 	}
+	gjson.ParseBytes(call.JSON).ForEach(func(name, v gjson.Result) bool {
+		if secretField.MatchString(name.Str) {
+			add(v.Str)
+		}
+		return true
+	})
 	slices.SortFunc(out, func(a, b string) int { return len(b) - len(a) })
 	return slices.Compact(out)
+}
+
+// Ahead is how far the server's clock, which the header Date tells, is ahead of
+// ours; 0 when it tells none. A reset that is a time is one of its clock.
+func Ahead(h http.Header, now time.Time) time.Duration {
+	there, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return there.Sub(now.UTC().Truncate(time.Second))
 }
 
 // RetryAfter is the wait that a header Retry-After asks for, in seconds or as a
