@@ -1,0 +1,126 @@
+package reddit
+
+import (
+	"strings"
+	"time"
+
+	"github.com/feedlake/feedlake/ingest/wire"
+)
+
+// Record adds a record of an archive to b, of whatever form: a line of a dump,
+// bare or as the API wraps it; a listing; the page of a submission; an answer of
+// /api/morechildren; a recorded interaction, or a cassette of them. Recorded
+// posts are observed when they were recorded, those of dumps when they were
+// retrieved.
+//
+// JSON that is broken anywhere is one reject; nothing of it is taken.
+func Record(raw string, now time.Time, position string, b *wire.Batch) {
+	posts, rejects := len(b.Posts), len(b.Rejects)
+	r := reader{now: now, position: position, b: b}
+	p := scanner{s: raw}
+	p.space()
+	r.record(&p)
+	if p.end("a record") != nil {
+		b.Posts, b.Rejects = b.Posts[:posts], b.Rejects[:rejects]
+		b.Reject("broken JSON", raw, position, now)
+	}
+}
+
+// record reads a record of any form.
+func (r *reader) record(p *scanner) {
+	switch p.at() {
+	case '[':
+		for ok := p.open('['); ok; ok = p.more(']') {
+			r.n++
+			r.record(p)
+		}
+	case '{':
+		f := r.fields(p)
+		if !p.bad && !r.wrapped(&f, p.depth) {
+			r.add("", &f, true)
+		}
+	default:
+		raw := p.value()
+		if !p.bad {
+			r.reject("want an object", raw)
+		}
+	}
+}
+
+// wrapped reads what a record wraps; false when it is a record by itself.
+func (r *reader) wrapped(f *fields, depth int) bool {
+	inner := func(v string) *scanner { return &scanner{s: v, depth: depth} }
+	switch kind := text(f.kind); {
+	case strings.HasPrefix(f.data, "{") && kind == kindListing:
+		p := inner(f.raw)
+		if r.listing(p); p.bad {
+			r.reject("want a listing with children", f.raw)
+		}
+	case strings.HasPrefix(f.data, "{") && kind != "":
+		r.thing(inner(f.raw))
+	case strings.HasPrefix(f.json, "{"):
+		r.things(inner(f.json))
+	case strings.HasPrefix(f.interactions, "["):
+		r.record(inner(f.interactions))
+	case f.recordedAt != "":
+		r.interaction(f, inner)
+	default:
+		return false
+	}
+	return true
+}
+
+// recorded is how cassettes spell times, in UTC.
+const recorded = "2006-01-02T15:04:05"
+
+// interaction reads one recorded request: its answer, if that is of Reddit's
+// listings. The answer is JSON, or a text that holds JSON.
+func (r *reader) interaction(f *fields, inner func(string) *scanner) {
+	was := r.now
+	defer func() { r.now = was }()
+	if at, err := time.Parse(recorded, text(f.recordedAt)); err == nil {
+		r.now = at
+	}
+	body := f.body
+	if body == "" {
+		body = answer(inner(f.response))
+	}
+	if s := text(body); s != "" {
+		body = s
+	}
+	p := inner(strings.TrimSpace(body))
+	if p.at() != '{' && p.at() != '[' {
+		r.reject("a recorded answer that holds no JSON", f.raw)
+		return
+	}
+	if strings.Contains(body, `"access_token"`) {
+		r.reject("a recorded token, no posts", "")
+		return
+	}
+	posts := len(r.b.Posts)
+	if r.record(p); p.bad {
+		r.b.Posts = r.b.Posts[:posts]
+		r.reject("a recorded answer of broken JSON", f.raw)
+	}
+}
+
+// answer finds the body in {"body":{"string":…},"status":…}.
+func answer(p *scanner) (body string) {
+	if p.at() != '{' {
+		return ""
+	}
+	for ok := p.open('{'); ok; ok = p.more('}') {
+		if key := p.key(); key != "body" || p.at() != '{' {
+			p.skip()
+			continue
+		}
+		for ok := p.open('{'); ok; ok = p.more('}') {
+			if key := p.key(); key == "string" {
+				body = p.value()
+			} else {
+				p.skip()
+			}
+		}
+	}
+	return body
+}
