@@ -1,0 +1,275 @@
+package x
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/wire"
+)
+
+// index finds what an answer includes. Some includes come twice, with other
+// annotations: the first one counts.
+type index struct {
+	users, names, others map[string]int32 // users by id and by name, posts by id
+}
+
+func (p *page) index() index {
+	x := index{make(map[string]int32, len(p.users)), make(map[string]int32, len(p.users)), make(map[string]int32, len(p.others))}
+	for i, u := range slices.Backward(p.users) {
+		x.users[u.id], x.names[u.name] = int32(i), int32(i) //nolint:gosec // an answer is shorter than 64 MiB
+	}
+	for i := range slices.Backward(p.others) {
+		x.others[p.others[i].id] = int32(i) //nolint:gosec // as above
+	}
+	return x
+}
+
+// land adds the posts of the answer to b.
+func (p *page) land(position string, b *wire.Batch) {
+	var (
+		x    = p.index()
+		all  strings.Builder // the payloads, one after the other: one allocation
+		size = 0
+		ends = make([]int, len(p.data))
+	)
+	for i := range p.data {
+		size += len(p.data[i].raw)
+	}
+	if !p.flat {
+		all.Grow(3 * size)
+		for i := range p.data {
+			p.payload(&all, &p.data[i], x)
+			ends[i] = all.Len()
+		}
+	}
+	if len(p.data) > 0 {
+		b.Posts = slices.Grow(b.Posts, len(p.data))
+	}
+	from := 0
+	for i := range p.data {
+		payload := p.data[i].raw
+		if !p.flat {
+			payload = all.String()[from:ends[i]]
+			from = ends[i]
+		}
+		if reason := p.add(&p.data[i], x, payload, b); reason != "" {
+			place := position
+			if !p.flat {
+				place += ", post " + strconv.Itoa(i+1)
+			}
+			b.Reject(reason, payload, place, p.seen)
+		}
+	}
+}
+
+// add makes a post of t, or says why it cannot.
+func (p *page) add(t *post, x index, payload string, b *wire.Batch) (reason string) {
+	out := feedlake.Post{ID: t.id, ObservedAt: p.seen, AuthorID: t.author, Lang: strings.ToLower(t.lang), Payload: payload}
+	at, ok := moment(t.created, t.id)
+	switch {
+	case t.id == "":
+		return "the post has no id"
+	case !ok:
+		return "the post has no time"
+	}
+	out.CreatedAt, out.URI = at, site+t.id
+	kindOf(p.refs[t.refs.from:t.refs.to], &out)
+	by := &t.by
+	if i, ok := x.users[t.author]; ok {
+		by = &p.users[i]
+	}
+	if by.raw != "" {
+		if out.AuthorID == "" {
+			out.AuthorID = by.id
+		}
+		out.AuthorName = by.name
+		number(b, by.followers, &out.AuthorFollowers)
+	}
+	original := t
+	if i, ok := x.others[out.RepostOf]; ok && out.RepostOf != "" {
+		original = &p.others[i]
+	}
+	p.content(original, &out)
+	number(b, t.likes, &out.Likes)
+	number(b, t.reposts, &out.Reposts)
+	number(b, t.replies, &out.Replies)
+	number(b, t.views, &out.Views)
+	b.Posts = append(b.Posts, out)
+	return ""
+}
+
+// content is the text of a post and what is in it; of a long post, of its note.
+func (p *page) content(t *post, to *feedlake.Post) {
+	e := t.entities
+	to.Text = plain(text(t.text))
+	if note := text(t.note); note != "" {
+		to.Text, e = plain(note), t.noteEntities
+	}
+	to.Hashtags, to.Mentions, to.URLs = p.part(e.tags), p.part(e.names), p.part(e.links)
+}
+
+// part is a list of words; nil for none.
+func (p *page) part(s span) []string {
+	if s.from == s.to {
+		return nil
+	}
+	return p.words[s.from:s.to:s.to]
+}
+
+// number stores a count that is there.
+func number(b *wire.Batch, n int64, to **int64) {
+	if n >= 0 {
+		*to = b.Count(n)
+	}
+}
+
+// relation is what a post refers to, as places in the lists of the answer.
+type relation struct {
+	users, others []int32
+	extra         [3][]int32
+}
+
+func (r *relation) reset() {
+	r.users, r.others = r.users[:0], r.others[:0]
+	for i := range r.extra {
+		r.extra[i] = r.extra[i][:0]
+	}
+}
+
+// relate finds what t refers to, and what the posts that it refers to do.
+func (p *page) relate(t *post, x index, r *relation) {
+	r.reset()
+	p.touch(t, x, r)
+	for _, f := range p.refs[t.refs.from:t.refs.to] {
+		note(&r.others, x.others, f.id)
+	}
+	for _, id := range p.words[t.edits.from:t.edits.to] {
+		if id != t.id {
+			note(&r.others, x.others, id)
+		}
+	}
+	for _, i := range r.others {
+		p.touch(&p.others[i], x, r)
+	}
+}
+
+// touch finds the users, media, polls and place of one post.
+func (p *page) touch(t *post, x index, r *relation) {
+	note(&r.users, x.users, t.author)
+	note(&r.users, x.users, t.answered)
+	for _, e := range [...]entities{t.entities, t.noteEntities} {
+		for _, id := range p.words[e.users.from:e.users.to] {
+			note(&r.users, x.users, id)
+		}
+		for _, name := range p.words[e.names.from:e.names.to] {
+			note(&r.users, x.names, name)
+		}
+	}
+	for _, key := range p.words[t.keys.from:t.keys.to] {
+		p.thing(r, media, key)
+		p.thing(r, polls, key)
+	}
+	if t.place != "" {
+		p.thing(r, places, t.place)
+	}
+}
+
+func note(to *[]int32, x map[string]int32, key string) {
+	if i, ok := x[key]; ok && key != "" && !slices.Contains(*to, i) {
+		*to = append(*to, i)
+	}
+}
+
+// thing finds an object by its key; there are few of them in an answer.
+func (p *page) thing(r *relation, group int, key string) {
+	for i := range p.extra[group] {
+		if n := int32(i); p.extra[group][i].key == key && !slices.Contains(r.extra[group], n) {
+			r.extra[group] = append(r.extra[group], n)
+		}
+	}
+}
+
+// payload writes a post with what it refers to.
+func (p *page) payload(w *strings.Builder, t *post, x index) {
+	r := &p.related
+	p.relate(t, x, r)
+	w.WriteString(`{"data":`)
+	w.WriteString(t.raw)
+	l := lists{w: w, opening: `,"includes":{`}
+	for _, i := range r.users {
+		l.add("users", p.users[i].raw)
+	}
+	for _, i := range r.others {
+		l.add(p.othersName, p.others[i].raw)
+	}
+	for group, name := range [...]string{"media", "places", "polls"} {
+		for _, i := range r.extra[group] {
+			l.add(name, p.extra[group][i].raw)
+		}
+	}
+	l.end("]}")
+	l = lists{w: w, opening: ","}
+	for _, e := range p.problems {
+		if p.concerns(e, t, r) {
+			l.add("errors", e.raw)
+		}
+	}
+	l.end("]")
+	w.WriteByte('}')
+}
+
+// concerns reports whether an error of the answer is about t or what it refers
+// to.
+func (p *page) concerns(e Problem, t *post, r *relation) bool {
+	if e.Value == "" {
+		return false
+	}
+	for _, f := range p.refs[t.refs.from:t.refs.to] {
+		if f.id == e.Value {
+			return true
+		}
+	}
+	about := func(t *post) bool {
+		return e.Value == t.id || e.Value == t.author || e.Value == t.answered || e.Value == t.place ||
+			slices.Contains(p.words[t.entities.names.from:t.entities.names.to], e.Value) ||
+			slices.Contains(p.words[t.noteEntities.names.from:t.noteEntities.names.to], e.Value) ||
+			slices.Contains(p.words[t.keys.from:t.keys.to], e.Value)
+	}
+	return about(t) || slices.ContainsFunc(r.others, func(i int32) bool { return about(&p.others[i]) })
+}
+
+// lists writes arrays of objects, each under its name.
+type lists struct {
+	w       *strings.Builder
+	opening string
+	name    string
+}
+
+func (l *lists) add(name, raw string) {
+	switch l.name {
+	case name:
+		l.w.WriteByte(',')
+	case "":
+		l.w.WriteString(l.opening)
+		l.begin(name)
+	default:
+		l.w.WriteString("],")
+		l.begin(name)
+	}
+	l.w.WriteString(raw)
+}
+
+func (l *lists) begin(name string) {
+	l.name = name
+	l.w.WriteByte('"')
+	l.w.WriteString(name)
+	l.w.WriteString(`":[`)
+}
+
+func (l *lists) end(closing string) {
+	if l.name != "" {
+		l.w.WriteString(closing)
+	}
+}

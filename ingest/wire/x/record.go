@@ -1,0 +1,118 @@
+package x
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/wire"
+)
+
+// Record adds a record of an archive to b, whatever its form: an answer of
+// version 2 (a page or a stream's line, of twarc or not), a flattened line of
+// twarc, a bare post, an answer of search in version 1.1, a status, a notice of
+// deletion in a stream, or a line of a compliance job's result. What twarc got
+// was seen when twarc says so, and everything else now.
+func Record(raw string, now time.Time, position string, b *wire.Batch) {
+	if reason := object(&raw); reason != "" {
+		b.Reject(reason, raw, position, now)
+		return
+	}
+	s := scanner{s: raw}
+	has := map[string]bool{}
+	for ok := s.open('{'); ok; {
+		k, ok := s.key()
+		if !ok {
+			break
+		}
+		s.skip()
+		has[k] = true
+	}
+	switch {
+	case has["statuses"]:
+		statuses(raw, now, position, b)
+	case has["id_str"]:
+		status(raw, now, position, b)
+	case has["delete"]:
+		notice(raw, now, position, b)
+	case has["id"] && has["action"]:
+		deletion(raw, now, position, b)
+	case has["id"]:
+		single(raw, now, position, b)
+	case has["data"] && counts(raw):
+		b.Reject("the answer holds counts, not posts", raw, position, now)
+	case has["data"] || has["meta"]:
+		read(raw, now, position, b)
+	case has["errors"]:
+		if m := read(raw, now, position, b); len(b.Rejects) == 0 && len(m.Problems) > 0 {
+			b.Reject("the answer is an error: "+m.Problems[0].Says(), raw, position, now)
+		}
+	default:
+		b.Reject("no record of X", raw, position, now)
+	}
+}
+
+// counts reports whether an answer is of the counts endpoints.
+func counts(raw string) bool {
+	return gjson.Get(raw, "meta.total_tweet_count").Exists() || gjson.Get(raw, "meta.total_post_count").Exists()
+}
+
+// single adds a post without an answer around it.
+func single(raw string, now time.Time, position string, b *wire.Batch) {
+	p := page{seen: now, flat: true}
+	s := scanner{s: raw}
+	t := p.post(&s)
+	t.raw = raw
+	p.data = append(p.data, t)
+	if w := gjson.Get(raw, "__twarc"); w.IsObject() {
+		p.twarc(&scanner{s: w.Raw})
+	}
+	p.land(position, b)
+}
+
+// Deletion adds a line of a compliance job's result to b, as the deletion of a
+// post: whatever the reason, it may not be kept as it was. A post whose place was
+// scrubbed comes as a deletion too, until it is read again.
+func Deletion(raw string, now time.Time, position string, b *wire.Batch) {
+	if reason := object(&raw); reason != "" {
+		b.Reject(reason, raw, position, now)
+		return
+	}
+	deletion(raw, now, position, b)
+}
+
+func deletion(raw string, now time.Time, position string, b *wire.Batch) {
+	r := gjson.GetMany(raw, "id", "created_at")
+	at, ok := CreatedAt(r[0].String())
+	if !ok {
+		at, ok = moment(r[1].Str, "")
+	}
+	gone(r[0].String(), at, ok, raw, now, position, b)
+}
+
+// notice adds a deletion that a stream of version 1.1 tells.
+func notice(raw string, now time.Time, position string, b *wire.Batch) {
+	r := gjson.GetMany(raw, "delete.status.id_str", "delete.timestamp_ms")
+	at, ok := CreatedAt(r[0].Str)
+	seen := now
+	if ms, err := strconv.ParseInt(r[1].Str, 10, 64); err == nil && ms > 0 && ms < now.UnixMilli() {
+		seen = time.UnixMilli(ms).UTC()
+	}
+	gone(r[0].Str, at, ok, raw, seen, position, b)
+}
+
+// gone adds a deletion.
+func gone(id string, at time.Time, ok bool, raw string, now time.Time, position string, b *wire.Batch) {
+	switch {
+	case id == "":
+		b.Reject("the deletion has no id", raw, position, now)
+	case !ok:
+		b.Reject("the deletion does not tell when its post was created", raw, position, now)
+	default:
+		b.Posts = append(b.Posts, feedlake.Post{
+			ID: id, URI: site + id, Kind: feedlake.KindPost, CreatedAt: at, ObservedAt: now, Deleted: true, Payload: raw,
+		})
+	}
+}
