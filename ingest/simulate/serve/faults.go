@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -77,6 +78,13 @@ func (s *Server) count() int {
 		s.shown = min(len(s.items), s.shown+1+len(s.items)/500)
 	}
 	return s.requests
+}
+
+// repeats reports whether a page comes again in place of the one asked for now.
+func (s *Server) repeats() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.has(Repeat) && s.requests%everyRepeat == 0
 }
 
 // take counts a request against its rate limit.
@@ -158,3 +166,7 @@ func (s *Server) known(name string) bool {
 	s.tokens[name] = t
 	return true
 }
+
+// good reports whether a key is taken: every one is that does not begin with
+// "wrong".
+func good(key string) bool { return key != "" && !strings.HasPrefix(key, "wrong") }

@@ -35,9 +35,13 @@ func newHackerNews(s *Server) platform {
 }
 
 func (h hackerNews) routes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /api/v1/search_by_date", h.search)
-	mux.HandleFunc("GET /v0/maxitem.json", h.maxItem)
-	mux.HandleFunc("GET /v0/item/{file}", h.item)
+	for _, base := range [...]string{"/api/v1/", "/"} { // a server of its own may leave it out
+		mux.HandleFunc("GET "+base+"search_by_date", h.search)
+	}
+	for _, base := range [...]string{"/v0/", "/"} {
+		mux.HandleFunc("GET "+base+"maxitem.json", h.maxItem)
+		mux.HandleFunc("GET "+base+"item/{file}", h.item)
+	}
 }
 
 func (hackerNews) id(it *simulate.Item) string { return strconv.FormatInt(hnFirst+it.N, 10) }

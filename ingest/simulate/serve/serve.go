@@ -104,7 +104,14 @@ func New(name string, o Options) (*Server, error) {
 
 // platforms are the platforms by name.
 func platforms() map[string]func(*Server) platform {
-	return map[string]func(*Server) platform{"hackernews": newHackerNews}
+	return map[string]func(*Server) platform{
+		"bluesky":    newBluesky,
+		"hackernews": newHackerNews,
+		"instagram":  newInstagram,
+		"mastodon":   newMastodon,
+		"reddit":     newReddit,
+		"x":          newX,
+	}
 }
 
 // Platforms lists the platforms.

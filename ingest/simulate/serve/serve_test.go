@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/simulate/serve"
 	"github.com/feedlake/feedlake/ingest/simulate/serve/shapetest"
+	"github.com/feedlake/feedlake/ingest/wire/wiretest"
 )
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
@@ -216,15 +215,7 @@ func TestHackerNewsRefuses(t *testing.T) {
 // recorded finds what a platform was seen to answer, beside the repository.
 func recorded(t testing.TB, name ...string) []byte {
 	t.Helper()
-	dir := os.Getenv("FEEDLAKE_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "..", "shared")
-	}
-	b, err := os.ReadFile(filepath.Join(slices.Concat([]string{dir, "data", "api"}, name)...))
-	if err != nil {
-		t.Fatalf("recorded answers are missing; set FEEDLAKE_SHARED: %v", err)
-	}
-	return b
+	return []byte(wiretest.Read(t, name...))
 }
 
 // TestHackerNewsShape compares items with those that Firebase was seen to answer.

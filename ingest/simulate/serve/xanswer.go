@@ -1,0 +1,250 @@
+package serve
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/simulate"
+)
+
+// xTime is how X writes times.
+const xTime = "2006-01-02T15:04:05.000Z"
+
+// xWords are the names that differ between the vocabularies.
+type xWords struct{ one, many, refs, history, reposts string }
+
+// xVocabulary is the one that a request speaks: that of the fields it asks for.
+func xVocabulary(q url.Values) (words xWords, fields string) {
+	if f := q.Get("post.fields"); f != "" {
+		return xWords{"post", "posts", "referenced_posts", "edit_history_post_ids", "repost_count"}, f
+	}
+	return xWords{"tweet", "tweets", "referenced_tweets", "edit_history_tweet_ids", "retweet_count"}, q.Get("tweet.fields")
+}
+
+// answer tells posts with what they refer to.
+func (x *xAPI) answer(items []*simulate.Item, q url.Values) map[string]any {
+	var (
+		data, users, others, missing []any
+		words, fields                = xVocabulary(q)
+		seen                         = map[string]bool{}
+		expand                       = strings.Split(q.Get("expansions"), ",")
+	)
+	author := func(it *simulate.Item) {
+		if id := xUser(it.Author.ID); !seen[id] && slices.Contains(expand, "author_id") {
+			seen[id] = true
+			users = append(users, x.user(it, strings.Split(q.Get("user.fields"), ",")))
+		}
+	}
+	for _, it := range items {
+		data = append(data, x.post(it, words, fields))
+		author(it)
+		if it.Other < 0 || !slices.Contains(expand, words.refs+".id") {
+			continue
+		}
+		other := &x.s.items[it.Other]
+		id := x.id(other)
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		if x.s.gone(other) {
+			missing = append(missing, xMissing(words.refs+".id", id))
+			continue
+		}
+		others = append(others, x.post(other, words, fields))
+		author(other)
+	}
+	out := map[string]any{"data": data}
+	includes := map[string]any{}
+	if users != nil {
+		includes["users"] = users
+	}
+	if others != nil {
+		includes[words.many] = others
+	}
+	if len(includes) > 0 {
+		out["includes"] = includes
+	}
+	if missing != nil {
+		out["errors"] = missing
+	}
+	return out
+}
+
+// xMissing is the error about a post that is gone.
+func xMissing(parameter, id string) map[string]any {
+	return map[string]any{
+		"parameter": parameter, "resource_id": id, "value": id, "detail": "Could not find tweet with " + parameter + ": [" + id + "].",
+		"title": "Not Found Error", "resource_type": "tweet", "type": "https://api.twitter.com/2/problems/resource-not-found",
+	}
+}
+
+// xReference is how X names what a kind does to the other post.
+var xReference = map[string]string{feedlake.KindReply: "replied_to", feedlake.KindQuote: "quoted", feedlake.KindRepost: "retweeted"}
+
+// post tells a post with the fields that are asked for.
+func (x *xAPI) post(it *simulate.Item, words xWords, fields string) map[string]any {
+	id, text := x.id(it), strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(it.Text)
+	full := map[string]any{
+		"author_id": xUser(it.Author.ID), "conversation_id": id, "created_at": it.At.UTC().Truncate(time.Second).Format(xTime), "lang": it.Lang, "possibly_sensitive": false,
+		"reply_settings": "everyone", "source": "Twitter Web App", "public_metrics": xMetrics(it, words),
+	}
+	if e := xEntities(text); len(e) > 0 {
+		full["entities"] = e
+	}
+	if it.Other >= 0 {
+		other := &x.s.items[it.Other]
+		full[words.refs] = []any{map[string]any{"type": xReference[it.Kind], "id": x.id(other)}}
+		switch it.Kind {
+		case feedlake.KindReply:
+			full["in_reply_to_user_id"] = xUser(other.Author.ID)
+		case feedlake.KindRepost:
+			runes := []rune("RT @" + other.Author.Name + ": " + other.Text)
+			text = string(runes[:min(len(runes), 139)]) + "…"
+		}
+	}
+	asked := strings.Split(fields, ",")
+	out := map[string]any{"id": id, "text": text, words.history: []string{id}}
+	for k, v := range full {
+		if slices.Contains(asked, k) {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// xMetrics are the counts of a post. X shows them all, but views only now and
+// then.
+func xMetrics(it *simulate.Item, words xWords) map[string]any {
+	n := func(v *int64) int64 {
+		if v == nil {
+			return 0
+		}
+		return *v
+	}
+	out := map[string]any{words.reposts: n(it.Reposts), "reply_count": n(it.Replies), "like_count": n(it.Likes), "quote_count": 0}
+	if it.Views != nil {
+		out["impression_count"] = *it.Views
+	}
+	return out
+}
+
+// xEntities finds hashtags, mentions and addresses in a text.
+func xEntities(text string) map[string]any {
+	out := map[string][]any{}
+	at := 0
+	for word := range strings.SplitSeq(text, " ") {
+		n := len([]rune(word))
+		where := map[string]any{"start": at, "end": at + n}
+		switch {
+		case n > 1 && word[0] == '#':
+			where["tag"] = word[1:]
+			out["hashtags"] = append(out["hashtags"], where)
+		case n > 1 && word[0] == '@':
+			where["username"] = word[1:]
+			out["mentions"] = append(out["mentions"], where)
+		case strings.HasPrefix(word, "https://"):
+			where["url"], where["expanded_url"], where["display_url"] = word, word, strings.TrimPrefix(word, "https://")
+			out["urls"] = append(out["urls"], where)
+		}
+		at += n + 1
+	}
+	all := map[string]any{}
+	for k, v := range out {
+		all[k] = v
+	}
+	return all
+}
+
+// user tells an author with the fields that are asked for.
+func (x *xAPI) user(it *simulate.Item, asked []string) map[string]any {
+	out := map[string]any{"id": xUser(it.Author.ID), "name": it.Author.Name, "username": it.Author.Name}
+	for k, v := range map[string]any{
+		"created_at": "2019-05-29T08:06:55.000Z", "verified": false, "protected": false,
+		"public_metrics": map[string]any{"followers_count": it.Author.Followers, "following_count": 10, "tweet_count": 100, "listed_count": 0},
+	} {
+		if slices.Contains(asked, k) {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// lookup tells posts by their ids, and which of them cannot be had.
+func (x *xAPI) lookup(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	ids := strings.Split(q.Get("ids"), ",")
+	if q.Get("ids") == "" || len(ids) > 100 {
+		xProblem(w, "ids", q.Get("ids"), "The `ids` query parameter can hold 1 to 100 values")
+		return
+	}
+	var found []*simulate.Item
+	missing := []any{}
+	visible := x.s.visible()
+	for _, id := range ids {
+		i := slices.IndexFunc(visible, func(it *simulate.Item) bool { return x.id(it) == id })
+		if i < 0 {
+			missing = append(missing, xMissing("ids", id))
+			continue
+		}
+		found = append(found, visible[i])
+	}
+	out := map[string]any{}
+	if len(found) > 0 {
+		out = x.answer(found, q)
+	}
+	if errs, _ := out["errors"].([]any); len(errs)+len(missing) > 0 {
+		out["errors"] = append(missing, errs...)
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+// counts tells how many posts a search finds, by hour or day.
+func (x *xAPI) counts(back time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		match, parameter, message := x.filter(q, "", back)
+		if message != "" {
+			xProblem(w, parameter, q.Get(parameter), message)
+			return
+		}
+		every := time.Hour
+		if q.Get("granularity") == "day" {
+			every = 24 * time.Hour
+		}
+		words, _ := xVocabulary(q)
+		var data []any
+		total, n, at := 0, 0, time.Time{}
+		flush := func() {
+			if n > 0 {
+				data = append(data, map[string]any{"start": at.Format(xTime), "end": at.Add(every).Format(xTime), words.one + "_count": n})
+			}
+			n = 0
+		}
+		for _, it := range x.s.visible() {
+			if !match(it) {
+				continue
+			}
+			if b := it.At.UTC().Truncate(every); !b.Equal(at) {
+				flush()
+				at = b
+			}
+			n, total = n+1, total+1
+		}
+		flush()
+		writeJSON(w, http.StatusOK, map[string]any{"data": data, "meta": map[string]any{"total_" + words.one + "_count": total}})
+	}
+}
+
+// usage tells what of the cap is used.
+func (x *xAPI) usage(w http.ResponseWriter, _ *http.Request) {
+	x.s.mu.Lock()
+	used := x.s.requests * 100
+	x.s.mu.Unlock()
+	writeJSON(w, http.StatusOK, map[string]any{"data": map[string]any{"project_id": "1", "project_usage": strconv.Itoa(used), "project_cap": "3000000", "cap_reset_day": 1}})
+}
