@@ -1,0 +1,137 @@
+package bluesky
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/api"
+	"github.com/feedlake/feedlake/ingest/frontier"
+	"github.com/feedlake/feedlake/ingest/wire"
+	"github.com/feedlake/feedlake/ingest/wire/bluesky"
+)
+
+// feeds reads accounts one after another, each from its newest post down.
+type feeds struct {
+	env    ingest.Env
+	cfg    Config
+	client *client
+}
+
+// place is the cursor: that of each account, and which one is read now.
+type place struct {
+	Actor string                       `json:"actor,omitempty"` // "": the first
+	At    map[string]frontier.Frontier `json:"at"`
+}
+
+// Fetch reads the next items of an account.
+func (s *feeds) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
+	var p place
+	if err := json.Unmarshal([]byte(from), &p); err != nil && from != "" {
+		return ingest.Page{}, fmt.Errorf("cursor %.60q: %w: %w", from, err, feedlake.ErrConfig)
+	}
+	if p.At == nil {
+		p.At = map[string]frontier.Frontier{}
+	}
+	var b wire.Batch
+	moved := false
+	for i := s.index(p.Actor); ; {
+		actor := s.cfg.Actors[i]
+		last, err := s.step(ctx, actor, p.At, &b)
+		if err != nil && (!moved || ctx.Err() != nil) {
+			return ingest.Page{}, err
+		}
+		if err != nil { // what was read before counts; the next page meets the error, if it lasts
+			to, err := json.Marshal(p)
+			return page(b, s.env, actor, feedlake.Cursor(to), false, actor), err
+		}
+		moved = true
+		p.Actor = actor
+		if last {
+			i++
+			p.Actor = ""
+			if i < len(s.cfg.Actors) {
+				p.Actor = s.cfg.Actors[i]
+			}
+		}
+		done := i == len(s.cfg.Actors)
+		if done || len(b.Posts)+len(b.Rejects) > 0 {
+			to, err := json.Marshal(p)
+			return page(b, s.env, actor, feedlake.Cursor(to), done, actor), err
+		}
+	}
+}
+
+func (s *feeds) index(actor string) int {
+	for i, a := range s.cfg.Actors {
+		if a == actor {
+			return i
+		}
+	}
+	return 0
+}
+
+// step reads one more answer of an account; last: there is no more of it that
+// is new.
+func (s *feeds) step(ctx context.Context, actor string, at map[string]frontier.Frontier, b *wire.Batch) (last bool, err error) {
+	f := at[actor]
+	floor, cursor := f.Floor(s.cfg.Overlap, s.cfg.first(s.env)), ""
+	if f.Pass != nil {
+		cursor = f.Pass.Page
+	}
+	a, err := s.ask(ctx, actor, cursor)
+	if err != nil {
+		return false, err
+	}
+	rs := rows(a.Feed, bluesky.FeedItem, s.env.Now().UTC())
+	if len(rs) > 0 && a.Cursor == cursor && cursor != "" {
+		return false, &feedlake.RetryError{Err: fmt.Errorf("the page of %s after %s came again", actor, cursor)}
+	}
+	last = a.Cursor == "" || len(rs) == 0
+	if f.Pass != nil { // what is above was read, unless it is newer than the pass
+		rs = slices.DeleteFunc(rs, func(r row) bool { return r.at.Truncate(time.Second).After(f.Pass.Down) })
+	}
+	for i, r := range rs {
+		if r.at.Before(floor) && !r.at.IsZero() {
+			rs, last = rs[:i], true
+			break
+		}
+	}
+	f, _ = take(f, rs, a.Cursor, s.cfg.Overlap, b)
+	if last {
+		f = f.Landed(s.cfg.Overlap)
+	}
+	at[actor] = f
+	return last, nil
+}
+
+func (s *feeds) ask(ctx context.Context, actor, cursor string) (answer, error) {
+	q := url.Values{"actor": {actor}, "limit": {strconv.Itoa(most)}, "filter": {s.cfg.Filter}, "includePins": {"false"}}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	a, err := s.client.do(ctx, api.Call{Endpoint: "getAuthorFeed", Path: "xrpc/app.bsky.feed.getAuthorFeed", Query: q, Posts: most})
+	if err != nil {
+		return answer{}, err
+	}
+	out, err := readAnswer(a.Body)
+	return out, errors.Join(err, a.Settle(ctx, int64(len(out.Feed))))
+}
+
+// Probe asks for the first account.
+func (s *feeds) Probe(ctx context.Context) []ingest.Finding {
+	return []ingest.Finding{ingest.Found("author "+s.cfg.Actors[0], "answers", second(s.ask(ctx, s.cfg.Actors[0], "")), "look at actors")}
+}
+
+var (
+	_ ingest.Prober    = (*feeds)(nil)
+	_ ingest.Prober    = (*search)(nil)
+	_ ingest.Estimator = (*search)(nil)
+)
