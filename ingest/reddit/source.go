@@ -1,0 +1,121 @@
+package reddit
+
+import (
+	"context"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"time"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/api"
+)
+
+// source reads the feeds one after the other.
+type source struct {
+	env    ingest.Env
+	cfg    Config
+	client *api.Client
+	login  *login
+	feeds  []feed
+}
+
+// part is what one step of a feed gave.
+type part struct {
+	posts   []feedlake.Post
+	rejects []feedlake.Reject
+	done    bool   // nothing newer for now
+	where   string // for people
+}
+
+// Fetch reads on until there is something new, or all feeds are at their end.
+func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
+	c, err := parseCursor(from)
+	if err != nil {
+		return ingest.Page{}, err
+	}
+	i := max(0, slices.IndexFunc(s.feeds, func(f feed) bool { return f.key == c.Turn }))
+	page := ingest.Page{Next: from}
+	for {
+		f := s.feeds[i]
+		got, err := s.step(ctx, f, c.at(f))
+		if err != nil && page.Next != from && ctx.Err() == nil { // what was done counts; the next page meets the error, if it lasts
+			s.env.Log.DebugContext(ctx, "page ends early", "source", s.env.Name, "feed", f.key, "err", err)
+			return page, nil
+		}
+		if err != nil {
+			return ingest.Page{}, fmt.Errorf("%s: %w", f.key, err)
+		}
+		if got.done {
+			i++
+		}
+		page.Done, c.Turn = i == len(s.feeds), ""
+		if i > 0 && !page.Done {
+			c.Turn = s.feeds[i].key
+		}
+		if page.Next, err = c.spell(); err != nil {
+			return ingest.Page{}, err
+		}
+		page.Posts, page.Rejects = got.posts, got.rejects
+		page.Progress = ingest.Progress{Place: f.key + got.where}
+		if len(page.Posts)+len(page.Rejects) > 0 || page.Done {
+			return page, nil
+		}
+	}
+}
+
+// step asks once for a feed.
+func (s *source) step(ctx context.Context, f feed, p *place) (got part, err error) {
+	backfill := s.env.Window != feedlake.Window{}
+	if p.Ended {
+		return part{done: true}, ctx.Err()
+	}
+	switch s.cfg.Mode {
+	case modeTop, modeTree:
+		got, err = s.turn(ctx, f, p)
+	default:
+		got, err = s.descend(ctx, f, p)
+	}
+	if err != nil {
+		return part{}, err
+	}
+	got.posts = slices.DeleteFunc(got.posts, func(post feedlake.Post) bool { return !s.env.Window.Contains(post.CreatedAt) })
+	for i := range got.posts {
+		got.posts[i].Source, got.posts[i].Query = s.env.Name, f.key
+	}
+	got.rejects = p.unknown(got.rejects)
+	if got.done && backfill {
+		*p = place{Ended: true}
+	}
+	return got, nil
+}
+
+// marks is how many rejects are known again: a listing shows them each time.
+const marks = 50
+
+// unknown returns the rejects that did not come before.
+func (p *place) unknown(rejects []feedlake.Reject) []feedlake.Reject {
+	var out []feedlake.Reject
+	for _, r := range rejects {
+		mark := fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(r.Payload)))
+		if slices.Contains(p.Bad, mark) {
+			continue
+		}
+		out = append(out, r)
+		p.Bad = append(p.Bad, mark)
+	}
+	p.Bad = p.Bad[max(0, len(p.Bad)-marks):]
+	return out
+}
+
+// first is where a new cursor begins.
+func (s *source) first() time.Time {
+	switch {
+	case s.env.Window != feedlake.Window{}:
+		return s.env.Window.Start
+	case !s.cfg.Since.IsZero():
+		return s.cfg.Since
+	}
+	return s.env.Now().Add(-24 * time.Hour).Truncate(time.Second)
+}
