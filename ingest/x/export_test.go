@@ -1,0 +1,14 @@
+package x
+
+import (
+	"time"
+
+	"github.com/feedlake/feedlake/ingest"
+)
+
+// Stall sets the silence after which a stream counts as lost.
+func Stall(s ingest.Source, d time.Duration) {
+	if s, ok := s.(*stream); ok {
+		s.stall = d
+	}
+}
