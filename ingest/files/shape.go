@@ -9,7 +9,12 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/wire"
+	"github.com/feedlake/feedlake/ingest/wire/bluesky"
 	"github.com/feedlake/feedlake/ingest/wire/hackernews"
+	"github.com/feedlake/feedlake/ingest/wire/instagram"
+	"github.com/feedlake/feedlake/ingest/wire/mastodon"
+	"github.com/feedlake/feedlake/ingest/wire/reddit"
+	"github.com/feedlake/feedlake/ingest/wire/x"
 )
 
 // shape decodes a record of an archive in the form that a platform, or a tool
@@ -18,7 +23,14 @@ type shape func(record string, now time.Time, position string, b *wire.Batch)
 
 // shapes are the shapes by name.
 func shapes() map[string]shape {
-	return map[string]shape{"hackernews": hackernews.Record}
+	return map[string]shape{
+		"bluesky":    bluesky.Record,
+		"hackernews": hackernews.Record,
+		"instagram":  instagram.Record,
+		"mastodon":   mastodon.Record,
+		"reddit":     reddit.Record,
+		"x":          x.Record,
+	}
 }
 
 // shape returns the configured one; nil when records are mapped.
