@@ -43,6 +43,10 @@ build: deps ## bin/feedlake
 demo: build ## the whole path on simulated posts, then the dashboard on http://localhost:5002
 	@bin/feedlake demo --lake $(LAKE)
 
+.PHONY: demo-sources
+demo-sources: build ## the same over six simulated networks, as over the real ones
+	@bin/feedlake demo --sources
+
 .PHONY: test
 test: deps ## vet, format, the import rule and all tests, with the race detector
 	@infra/dev/postgres.sh install

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
 	"github.com/feedlake/feedlake/schedules"
@@ -25,8 +26,9 @@ type app struct {
 	bars    *progress
 	closers []func() error
 
-	models    *models // see registry
-	simulated int     // labelled texts that the demo takes from the simulator; 0: none
+	kinds     ingest.Registry // of sources; what they open shares sessions
+	models    *models         // see registry
+	simulated int             // labelled texts that the demo takes from the simulator; 0: none
 }
 
 // open reads the config and opens the lake and the ledger. The fixed tables
@@ -44,7 +46,7 @@ func (o *options) open(ctx context.Context) (*app, error) {
 }
 
 func (o *options) openWith(ctx context.Context, c config, log *slog.Logger) (*app, error) {
-	a := &app{o: o, cfg: c, log: log, bars: newProgress(o, log), models: &models{}}
+	a := &app{o: o, cfg: c, log: log, bars: newProgress(o, log), kinds: sources(), models: &models{}}
 	at, err := c.lakeAt()
 	if err != nil {
 		return nil, err

@@ -26,32 +26,49 @@ publish:
 const demoLabels = 6000
 
 func newDemoCommand(o *options) *cobra.Command {
-	posts := 150_000
+	posts, sources := 150_000, false
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the whole path on simulated posts and serve the dashboard",
 		Long: `Run the whole path on simulated posts (seeded, so always the same): land them,
 build features, train and score models, find trends, build marts. On a terminal it
 ends by serving the dashboard until Ctrl-C; without one it ends after the summary.
-A second demo over the same lake adds nothing and is quick.`,
+A second demo over the same lake adds nothing and is quick.
+
+With --sources the posts come from six networks, which are simulated down to their
+paging, tokens, limits and terms, with the config of examples/sources.yaml.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.demo(cmd.Context(), posts)
+			if sources {
+				if !cmd.Flags().Changed("posts") {
+					posts = networksPosts // platforms have their pace
+				}
+				return o.demoSources(cmd.Context(), posts)
+			}
+			return o.demo(cmd.Context(), demoAt{config: fmt.Sprintf(demoConfig, posts), dir: "demo-lake", getenv: o.env.getenv})
 		},
 	}
-	c.Flags().IntVar(&posts, "posts", posts, "how many posts the simulator makes")
+	c.Flags().BoolVar(&sources, "sources", false, "read the posts from six simulated networks, as from the real ones")
+	c.Flags().IntVar(&posts, "posts", posts, fmt.Sprintf("how many posts the simulator makes; with --sources %d", networksPosts))
 	return c
 }
 
-func (o *options) demo(ctx context.Context, posts int) (err error) {
+// demoAt is what a demo runs.
+type demoAt struct {
+	config string
+	dir    string // of the lake, unless --lake names one
+	getenv func(string) (string, bool)
+}
+
+func (o *options) demo(ctx context.Context, at demoAt) (err error) {
 	if o.lake == "" {
-		o.lake = "demo-lake"
+		o.lake = at.dir
 	}
 	dir, err := filepath.Abs(o.lake)
 	if err != nil {
 		return fmt.Errorf("resolve --lake: %w", err)
 	}
-	c, err := parseConfig("demo", dir, []byte(fmt.Sprintf(demoConfig, posts)), o.env.getenv)
+	c, err := parseConfig("demo", dir, []byte(at.config), at.getenv)
 	if err != nil {
 		return err
 	}

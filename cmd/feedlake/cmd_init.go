@@ -19,6 +19,9 @@ var commentedConfig string
 //go:embed templates/archives.yaml
 var archivesConfig string
 
+//go:embed templates/sources.yaml
+var sourcesConfig string
+
 // archives renders the example over real posts: shared is where the archives
 // lie and dir where the lake shall lie, both as seen from the config's folder.
 func archives(file, shared, dir string) string {
@@ -43,8 +46,10 @@ func newInitCommand(o *options) *cobra.Command {
 			case "":
 			case "archives":
 				text = archives(path, "../shared", "./archives-lake")
+			case "sources":
+				text = sourcesConfig
 			default:
-				return usage("--example %q: archives is the one there is", example)
+				return usage("--example %q: archives or sources", example)
 			}
 			flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 			if force {

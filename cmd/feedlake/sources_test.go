@@ -32,6 +32,8 @@ func newCLI(t *testing.T, config string) *cli {
 	return c
 }
 
+func (c *cli) clock() time.Time { return c.now }
+
 func (c *cli) write(name, text string) {
 	c.t.Helper()
 	if err := os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600); err != nil {
@@ -43,7 +45,7 @@ func (c *cli) write(name, text string) {
 func (c *cli) run(code int, args ...string) (stdout, stderr string) {
 	c.t.Helper()
 	var out, errs bytes.Buffer
-	e := env{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, now: func() time.Time { return c.now }, getenv: func(name string) (string, bool) {
+	e := env{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, now: c.clock, getenv: func(name string) (string, bool) {
 		v, ok := c.env[name]
 		return v, ok
 	}}
@@ -81,7 +83,7 @@ func simulated(t *testing.T, platform string, o serve.Options) (s *serve.Server,
 // have been right; a second time nothing is asked for.
 func TestBackfillCommand(t *testing.T) {
 	c := newCLI(t, "")
-	_, url, requests := simulated(t, "hackernews", serve.Options{Seed: 3, Posts: 9000, Days: 10, Now: func() time.Time { return c.now }})
+	_, url, requests := simulated(t, "hackernews", serve.Options{Seed: 3, Posts: 9000, Days: 10, Now: c.clock})
 	c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\nsources:\n  - {name: hn, kind: hackernews, with: {base_url: "+url+"/api/v1}}\n")
 	args := []string{"backfill", "--source", "hn", "--from", "2026-02-21", "--to", "2026-02-27"}
 	var p backfillPreview
@@ -115,7 +117,7 @@ func TestBackfillCommand(t *testing.T) {
 // more, the run is partial and says when it goes on, and the next day it does.
 func TestBudget(t *testing.T) {
 	c := newCLI(t, "")
-	server, url, _ := simulated(t, "hackernews", serve.Options{Seed: 3, Posts: 4000, Days: 4, Now: func() time.Time { return c.now }})
+	server, url, _ := simulated(t, "hackernews", serve.Options{Seed: 3, Posts: 4000, Days: 4, Now: c.clock})
 	c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\ncredentials:\n  hn: {budget: {day: {posts: 2500}}}\n"+
 		"sources:\n  - {name: hn, kind: hackernews, credential: hn, with: {base_url: "+url+"/api/v1, since: 2026-02-20T00:00:00Z}}\n")
 	out, errs := c.run(3, "ingest")

@@ -13,18 +13,28 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/bluesky"
 	"github.com/feedlake/feedlake/ingest/files"
 	"github.com/feedlake/feedlake/ingest/hackernews"
+	"github.com/feedlake/feedlake/ingest/instagram"
+	"github.com/feedlake/feedlake/ingest/mastodon"
+	"github.com/feedlake/feedlake/ingest/reddit"
 	"github.com/feedlake/feedlake/ingest/simulate"
+	"github.com/feedlake/feedlake/ingest/x"
 	"github.com/feedlake/feedlake/schedules"
 )
 
 // sources is every kind of source that this program knows.
 func sources() ingest.Registry {
 	r := ingest.Registry{}
+	bluesky.Register(r)
 	files.Register(r)
 	hackernews.Register(r)
+	instagram.Register(r)
+	mastodon.Register(r)
+	reddit.Register(r)
 	simulate.Register(r)
+	x.Register(r)
 	return r
 }
 
@@ -48,7 +58,7 @@ func (a *app) openSource(ctx context.Context, s sourceConfig, w feedlake.Window)
 		Name: s.Name, Base: a.cfg.base, Now: a.o.env.now, Log: a.log, Credential: s.Credential, Secrets: a.cfg.decoder(a.cfg.Credentials[s.Credential].Keys),
 		Meter: meter{a.ledger, a.cfg.budgets(), a.o.env.now}, Window: w,
 	}
-	return sources().Open(ctx, s.Kind, env, a.cfg.decoder(s.With))
+	return a.kinds.Open(ctx, s.Kind, env, a.cfg.decoder(s.With))
 }
 
 // ingest drains the named sources, or all of them, one after the other. A
