@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tidwall/gjson"
+	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
 // fields are the values of a record that have a meaning here, as they are
@@ -27,27 +27,27 @@ type fields struct {
 
 // fields reads an object. The comments below a comment are records of their own:
 // they go to the batch, and leave "" behind as in a listing of comments.
-func (r *reader) fields(p *scanner) fields {
+func (r *reader) fields(p *scan.Scanner) fields {
 	var f fields
-	from, cutFrom, cutTo := p.i, 0, 0
-	for ok := p.open('{'); ok; ok = p.more('}') {
-		switch key := p.key(); {
-		case key == "replies" && p.at() == '{':
-			cutFrom = p.i
+	from, cutFrom, cutTo := p.Pos(), 0, 0
+	for ok := p.Open('{'); ok; ok = p.More('}') {
+		switch key := p.Key(); {
+		case key == "replies" && p.At() == '{':
+			cutFrom = p.Pos()
 			r.listing(p)
-			cutTo = p.i
-		case key == "_meta" && p.at() == '{':
+			cutTo = p.Pos()
+		case key == "_meta" && p.At() == '{':
 			f.meta(p)
 		default:
-			f.set(key, p.value())
+			f.set(key, p.Value())
 		}
 	}
-	if p.bad {
+	if p.Bad() {
 		return fields{}
 	}
-	f.raw = p.s[from:p.i]
+	f.raw = p.Part(from, p.Pos())
 	if cutTo > 0 {
-		f.raw = p.s[from:cutFrom] + `""` + p.s[cutTo:p.i]
+		f.raw = p.Part(from, cutFrom) + `""` + p.Part(cutTo, p.Pos())
 	}
 	return f
 }
@@ -125,10 +125,10 @@ func (f *fields) set(key, v string) {
 }
 
 // meta reads what Arctic Shift adds to a record.
-func (f *fields) meta(p *scanner) {
-	for ok := p.open('{'); ok; ok = p.more('}') {
-		key := p.key()
-		v := p.value()
+func (f *fields) meta(p *scan.Scanner) {
+	for ok := p.Open('{'); ok; ok = p.More('}') {
+		key := p.Key()
+		v := p.Value()
 		switch key {
 		case "was_deleted_later":
 			f.deletedLater = v
@@ -138,17 +138,6 @@ func (f *fields) meta(p *scanner) {
 			f.retrieved2 = v
 		}
 	}
-}
-
-// text is the text that a value spells; "" when it is none.
-func text(v string) string {
-	if len(v) < 2 || v[0] != '"' {
-		return ""
-	}
-	if strings.IndexByte(v, '\\') < 0 {
-		return v[1 : len(v)-1]
-	}
-	return gjson.Parse(v).Str
 }
 
 // number is the whole number that a value spells, also as text or with decimals,

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
 // Kinds of things, the prefixes of their names.
@@ -45,8 +46,8 @@ func (r *reader) add(kind string, f *fields, escaped bool) {
 	r.count(f.score, &p.Likes)
 	unescape := unescaper(f, escaped)
 	if strings.HasPrefix(id, kindComment) {
-		p.Kind, p.ReplyTo = feedlake.KindComment, cmp.Or(text(f.parent), text(f.link))
-		p.Text = unescape(text(f.body))
+		p.Kind, p.ReplyTo = feedlake.KindComment, cmp.Or(scan.Text(f.parent), scan.Text(f.link))
+		p.Text = unescape(scan.Text(f.body))
 		if f.scoreHidden == "true" { // 1 whatever it is
 			p.Likes = nil
 		}
@@ -59,27 +60,27 @@ func (r *reader) add(kind string, f *fields, escaped bool) {
 		r.b.Posts = append(r.b.Posts, p)
 		return
 	}
-	p.URI = address(id, f, unescape(text(f.permalink)))
-	if name := text(f.author); name != "" && name != deleted {
-		p.AuthorName, p.AuthorID = name, cmp.Or(text(f.authorID), name)
+	p.URI = address(id, f, unescape(scan.Text(f.permalink)))
+	if name := scan.Text(f.author); name != "" && name != deleted {
+		p.AuthorName, p.AuthorID = name, cmp.Or(scan.Text(f.authorID), name)
 	}
 	r.b.Posts = append(r.b.Posts, p)
 }
 
 // submission fills what only submissions have.
 func (r *reader) submission(f *fields, p *feedlake.Post, unescape func(string) string) {
-	title, body := unescape(text(f.title)), unescape(text(f.selftext))
+	title, body := unescape(scan.Text(f.title)), unescape(scan.Text(f.selftext))
 	p.Text = title + body
 	if title != "" && body != "" {
 		p.Text = title + "\n\n" + body
 	}
-	if link := unescape(text(f.url)); link != "" && f.isSelf != "true" {
+	if link := unescape(scan.Text(f.url)); link != "" && f.isSelf != "true" {
 		if link[0] == '/' {
 			link = site + link
 		}
 		p.URLs = []string{link}
 	}
-	if of := text(f.crosspost); of != "" {
+	if of := scan.Text(f.crosspost); of != "" {
 		p.Kind, p.RepostOf = feedlake.KindRepost, of
 	}
 	r.count(f.comments, &p.Replies)
@@ -89,7 +90,7 @@ func (r *reader) submission(f *fields, p *feedlake.Post, unescape func(string) s
 
 // name is the full name of a record, such as t3_1jpihf.
 func name(kind string, f *fields) (id, reason string) {
-	id = cmp.Or(text(f.name), text(f.id))
+	id = cmp.Or(scan.Text(f.name), scan.Text(f.id))
 	if kind == "" {
 		switch {
 		case strings.HasPrefix(id, kindComment+"_"), f.body != "" && f.title == "":
@@ -130,10 +131,10 @@ const deleted = "[deleted]"
 // gone reports whether the record says that the post is deleted or removed. An
 // author who is gone does not mean it: posts outlive their accounts.
 func gone(f *fields, p *feedlake.Post) bool {
-	if f.deletedLater == "true" || text(f.removalType) != "" || text(f.removed) != "" {
+	if f.deletedLater == "true" || scan.Text(f.removalType) != "" || scan.Text(f.removed) != "" {
 		return true
 	}
-	body := text(f.selftext)
+	body := scan.Text(f.selftext)
 	if p.Kind == feedlake.KindComment {
 		body = p.Text
 	}
@@ -141,7 +142,7 @@ func gone(f *fields, p *feedlake.Post) bool {
 	case deleted, "[removed]", "[deleted by user]", "[ Removed by Reddit ]", "[removed by reddit]":
 		return true
 	}
-	switch text(f.title) {
+	switch scan.Text(f.title) {
 	case "[deleted by user]", "[ Removed by Reddit ]", "[removed by reddit]":
 		return true
 	}
@@ -202,14 +203,14 @@ func address(id string, f *fields, permalink string) string {
 		return permalink
 	}
 	at := site
-	if sub := text(f.subreddit); sub != "" {
+	if sub := scan.Text(f.subreddit); sub != "" {
 		at += "/r/" + sub
 	}
 	kind, number, _ := strings.Cut(id, "_")
 	if kind == kindPost {
 		return at + "/comments/" + number + "/"
 	}
-	if link := strings.TrimPrefix(text(f.link), kindPost+"_"); link != "" {
+	if link := strings.TrimPrefix(scan.Text(f.link), kindPost+"_"); link != "" {
 		return fmt.Sprintf("%s/comments/%s/_/%s/", at, link, number)
 	}
 	return ""

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/feedlake/feedlake/ingest/wire"
+	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
 // Record adds a record of an archive to b, of whatever form: a line of a dump,
@@ -17,31 +18,30 @@ import (
 func Record(raw string, now time.Time, position string, b *wire.Batch) {
 	posts, rejects := len(b.Posts), len(b.Rejects)
 	r := reader{now: now, position: position, b: b}
-	p := scanner{s: raw}
-	p.space()
+	p := scan.New(raw, 0)
 	r.record(&p)
-	if p.end("a record") != nil {
+	if end(&p, "a record") != nil {
 		b.Posts, b.Rejects = b.Posts[:posts], b.Rejects[:rejects]
 		b.Reject("broken JSON", raw, position, now)
 	}
 }
 
 // record reads a record of any form.
-func (r *reader) record(p *scanner) {
-	switch p.at() {
+func (r *reader) record(p *scan.Scanner) {
+	switch p.At() {
 	case '[':
-		for ok := p.open('['); ok; ok = p.more(']') {
+		for ok := p.Open('['); ok; ok = p.More(']') {
 			r.n++
 			r.record(p)
 		}
 	case '{':
 		f := r.fields(p)
-		if !p.bad && !r.wrapped(&f, p.depth) {
+		if !p.Bad() && !r.wrapped(&f, p.Depth()) {
 			r.add("", &f, true)
 		}
 	default:
-		raw := p.value()
-		if !p.bad {
+		raw := p.Value()
+		if !p.Bad() {
 			r.reject("want an object", raw)
 		}
 	}
@@ -49,11 +49,11 @@ func (r *reader) record(p *scanner) {
 
 // wrapped reads what a record wraps; false when it is a record by itself.
 func (r *reader) wrapped(f *fields, depth int) bool {
-	inner := func(v string) *scanner { return &scanner{s: v, depth: depth} }
-	switch kind := text(f.kind); {
+	inner := func(v string) *scan.Scanner { p := scan.New(v, depth); return &p }
+	switch kind := scan.Text(f.kind); {
 	case strings.HasPrefix(f.data, "{") && kind == kindListing:
 		p := inner(f.raw)
-		if r.listing(p); p.bad {
+		if r.listing(p); p.Bad() {
 			r.reject("want a listing with children", f.raw)
 		}
 	case strings.HasPrefix(f.data, "{") && kind != "":
@@ -75,21 +75,21 @@ const recorded = "2006-01-02T15:04:05"
 
 // interaction reads one recorded request: its answer, if that is of Reddit's
 // listings. The answer is JSON, or a text that holds JSON.
-func (r *reader) interaction(f *fields, inner func(string) *scanner) {
+func (r *reader) interaction(f *fields, inner func(string) *scan.Scanner) {
 	was := r.now
 	defer func() { r.now = was }()
-	if at, err := time.Parse(recorded, text(f.recordedAt)); err == nil {
+	if at, err := time.Parse(recorded, scan.Text(f.recordedAt)); err == nil {
 		r.now = at
 	}
 	body := f.body
 	if body == "" {
 		body = answer(inner(f.response))
 	}
-	if s := text(body); s != "" {
+	if s := scan.Text(body); s != "" {
 		body = s
 	}
 	p := inner(strings.TrimSpace(body))
-	if p.at() != '{' && p.at() != '[' {
+	if p.At() != '{' && p.At() != '[' {
 		r.reject("a recorded answer that holds no JSON", f.raw)
 		return
 	}
@@ -98,27 +98,27 @@ func (r *reader) interaction(f *fields, inner func(string) *scanner) {
 		return
 	}
 	posts := len(r.b.Posts)
-	if r.record(p); p.bad {
+	if r.record(p); p.Bad() {
 		r.b.Posts = r.b.Posts[:posts]
 		r.reject("a recorded answer of broken JSON", f.raw)
 	}
 }
 
 // answer finds the body in {"body":{"string":…},"status":…}.
-func answer(p *scanner) (body string) {
-	if p.at() != '{' {
+func answer(p *scan.Scanner) (body string) {
+	if p.At() != '{' {
 		return ""
 	}
-	for ok := p.open('{'); ok; ok = p.more('}') {
-		if key := p.key(); key != "body" || p.at() != '{' {
-			p.skip()
+	for ok := p.Open('{'); ok; ok = p.More('}') {
+		if key := p.Key(); key != "body" || p.At() != '{' {
+			p.Skip()
 			continue
 		}
-		for ok := p.open('{'); ok; ok = p.more('}') {
-			if key := p.key(); key == "string" {
-				body = p.value()
+		for ok := p.Open('{'); ok; ok = p.More('}') {
+			if key := p.Key(); key == "string" {
+				body = p.Value()
 			} else {
-				p.skip()
+				p.Skip()
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/feedlake/feedlake/ingest/wire"
+	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
 // Page is what a listing tells beside its posts.
@@ -40,32 +41,31 @@ type More struct {
 // posts may be in b.
 func Listing(raw string, now time.Time, position string, b *wire.Batch) (Page, error) {
 	r := reader{now: now, position: position, b: b}
-	p := scanner{s: raw}
-	p.space()
-	if p.at() == '[' {
-		for ok := p.open('['); ok; ok = p.more(']') {
+	p := scan.New(raw, 0)
+	if p.At() == '[' {
+		for ok := p.Open('['); ok; ok = p.More(']') {
 			r.listing(&p)
 		}
 	} else {
 		r.listing(&p)
 	}
-	return r.page, p.end("a listing")
+	return r.page, end(&p, "a listing")
 }
 
 // MoreChildren adds what /api/morechildren answers to b. Its own errors are
 // returned as said.
 func MoreChildren(raw string, now time.Time, position string, b *wire.Batch) (Page, error) {
 	r := reader{now: now, position: position, b: b}
-	p := scanner{s: raw}
+	p := scan.New(raw, 0)
 	said := ""
-	for ok := p.open('{'); ok; ok = p.more('}') {
-		if key := p.key(); key == "json" && p.at() == '{' {
+	for ok := p.Open('{'); ok; ok = p.More('}') {
+		if key := p.Key(); key == "json" && p.At() == '{' {
 			said = r.things(&p)
 		} else {
-			p.skip()
+			p.Skip()
 		}
 	}
-	if err := p.end("an answer of morechildren"); err != nil {
+	if err := end(&p, "an answer of morechildren"); err != nil {
 		return r.page, err
 	}
 	if said != "" && said != "[]" {
@@ -75,9 +75,8 @@ func MoreChildren(raw string, now time.Time, position string, b *wire.Batch) (Pa
 }
 
 // end reports what was wrong with the JSON.
-func (p *scanner) end(want string) error {
-	p.space()
-	if p.bad || p.i < len(p.s) {
+func end(p *scan.Scanner, want string) error {
+	if !p.End() {
 		return fmt.Errorf("read %s: broken JSON, or JSON of another shape", want)
 	}
 	return nil
@@ -102,89 +101,89 @@ func (r *reader) reject(reason, raw string) {
 }
 
 // listing reads {"kind":"Listing","data":{"children":[…],"after":…}}.
-func (r *reader) listing(p *scanner) {
+func (r *reader) listing(p *scan.Scanner) {
 	r.below++
 	seen := false
-	for ok := p.open('{'); ok; ok = p.more('}') {
-		if key := p.key(); key != "data" || p.at() != '{' {
-			p.skip()
+	for ok := p.Open('{'); ok; ok = p.More('}') {
+		if key := p.Key(); key != "data" || p.At() != '{' {
+			p.Skip()
 			continue
 		}
-		for ok := p.open('{'); ok; ok = p.more('}') {
-			switch key := p.key(); {
-			case key == "children" && p.at() == '[':
+		for ok := p.Open('{'); ok; ok = p.More('}') {
+			switch key := p.Key(); {
+			case key == "children" && p.At() == '[':
 				seen = true
 				r.children(p)
 			case key == "after" && r.below == 1:
-				r.page.After = text(p.value())
+				r.page.After = scan.Text(p.Value())
 			default:
-				p.skip()
+				p.Skip()
 			}
 		}
 	}
 	if !seen {
-		p.fail()
+		p.Fail()
 	}
 	r.below--
 }
 
 // things reads {"errors":[…],"data":{"things":[…]}}.
-func (r *reader) things(p *scanner) (errors string) {
-	for ok := p.open('{'); ok; ok = p.more('}') {
-		switch key := p.key(); {
+func (r *reader) things(p *scan.Scanner) (errors string) {
+	for ok := p.Open('{'); ok; ok = p.More('}') {
+		switch key := p.Key(); {
 		case key == "errors":
-			errors = p.value()
-		case key == "data" && p.at() == '{':
-			for ok := p.open('{'); ok; ok = p.more('}') {
-				if key := p.key(); key == "things" && p.at() == '[' {
+			errors = p.Value()
+		case key == "data" && p.At() == '{':
+			for ok := p.Open('{'); ok; ok = p.More('}') {
+				if key := p.Key(); key == "things" && p.At() == '[' {
 					r.children(p)
 				} else {
-					p.skip()
+					p.Skip()
 				}
 			}
 		default:
-			p.skip()
+			p.Skip()
 		}
 	}
 	return errors
 }
 
-func (r *reader) children(p *scanner) {
-	for ok := p.open('['); ok; ok = p.more(']') {
+func (r *reader) children(p *scan.Scanner) {
+	for ok := p.Open('['); ok; ok = p.More(']') {
 		r.n++
 		r.thing(p)
 	}
 }
 
 // thing reads {"kind":"t3","data":{…}}.
-func (r *reader) thing(p *scanner) {
-	if p.at() != '{' {
-		raw := p.value()
+func (r *reader) thing(p *scan.Scanner) {
+	if p.At() != '{' {
+		raw := p.Value()
 		r.reject("want an object", raw)
 		return
 	}
-	from, kind, data := p.i, "", ""
+	from, kind, data := p.Pos(), "", ""
 	done := false
-	for ok := p.open('{'); ok; ok = p.more('}') {
-		switch key := p.key(); {
+	for ok := p.Open('{'); ok; ok = p.More('}') {
+		switch key := p.Key(); {
 		case key == "kind":
-			kind = text(p.value())
-		case key == "data" && (kind == kindPost || kind == kindComment) && p.at() == '{':
+			kind = scan.Text(p.Value())
+		case key == "data" && (kind == kindPost || kind == kindComment) && p.At() == '{':
 			r.post(p, kind)
 			done = true
 		case key == "data":
-			data = p.value()
+			data = p.Value()
 		default:
-			p.skip()
+			p.Skip()
 		}
 	}
-	if done || p.bad {
+	if done || p.Bad() {
 		return
 	}
-	in := scanner{s: data, depth: p.depth}
+	in := scan.New(data, p.Depth())
 	switch {
 	case data == "" || data[0] != '{':
-		r.reject("want an object with kind and data", p.s[from:p.i])
+		r.reject("want an object with kind and data", p.Part(from, p.Pos()))
 	case kind == kindPost, kind == kindComment:
 		r.post(&in, kind)
 	case kind == kindMore:
@@ -193,14 +192,14 @@ func (r *reader) thing(p *scanner) {
 		if r.page.Other == "" {
 			r.page.Other = kind
 		}
-		r.reject(fmt.Sprintf("a thing of kind %.20q is no post", kind), p.s[from:p.i])
+		r.reject(fmt.Sprintf("a thing of kind %.20q is no post", kind), p.Part(from, p.Pos()))
 	}
 }
 
-func (r *reader) post(p *scanner, kind string) {
+func (r *reader) post(p *scan.Scanner, kind string) {
 	place := r.n
 	f := r.fields(p)
-	if p.bad {
+	if p.Bad() {
 		return
 	}
 	last := r.n // behind what lies below this one
@@ -213,20 +212,20 @@ func (r *reader) post(p *scanner, kind string) {
 }
 
 // more reads what stands for comments that are left out.
-func (r *reader) more(p *scanner) {
+func (r *reader) more(p *scan.Scanner) {
 	var m More
-	for ok := p.open('{'); ok; ok = p.more('}') {
-		switch key := p.key(); {
+	for ok := p.Open('{'); ok; ok = p.More('}') {
+		switch key := p.Key(); {
 		case key == "parent_id":
-			m.Parent = text(p.value())
-		case key == "children" && p.at() == '[':
-			for ok := p.open('['); ok; ok = p.more(']') {
-				if id := text(p.value()); id != "" {
+			m.Parent = scan.Text(p.Value())
+		case key == "children" && p.At() == '[':
+			for ok := p.Open('['); ok; ok = p.More(']') {
+				if id := scan.Text(p.Value()); id != "" {
 					m.Children = append(m.Children, id)
 				}
 			}
 		default:
-			p.skip()
+			p.Skip()
 		}
 	}
 	r.page.More = append(r.page.More, m)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/wire"
+	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
 // index finds what an answer includes. Some includes come twice, with other
@@ -103,8 +104,8 @@ func (p *page) add(t *post, x index, payload string, b *wire.Batch) (reason stri
 // content is the text of a post and what is in it; of a long post, of its note.
 func (p *page) content(t *post, to *feedlake.Post) {
 	e := t.entities
-	to.Text = plain(text(t.text))
-	if note := text(t.note); note != "" {
+	to.Text = plain(scan.Text(t.text))
+	if note := scan.Text(t.note); note != "" {
 		to.Text, e = plain(note), t.noteEntities
 	}
 	to.Hashtags, to.Mentions, to.URLs = p.part(e.tags), p.part(e.names), p.part(e.links)

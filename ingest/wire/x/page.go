@@ -18,6 +18,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/wire"
+	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
 // site is where posts are read by people; their URIs.
@@ -67,31 +68,48 @@ type thing struct{ key, raw string }
 // is missing becomes a reject; other errors stay in the payload of the posts that
 // they are about.
 func Page(raw string, now time.Time, position string, b *wire.Batch) Meta {
-	if reason := object(&raw); reason != "" {
+	clean(&raw)
+	if !strings.HasPrefix(strings.TrimLeft(raw, blank), "{") {
+		reason := object(&raw)
 		b.Reject(reason, raw, position, now)
 		return Meta{Broken: true}
 	}
 	return read(raw, now, position, b)
 }
 
-// object says why raw is no object, and makes it valid UTF-8.
-func object(raw *string) string {
+// blank is what may stand around JSON.
+const blank = " \t\r\n"
+
+// clean makes raw valid UTF-8, so that no part of it has to be looked at again.
+func clean(raw *string) {
 	if !utf8.ValidString(*raw) {
 		*raw = strings.ToValidUTF8(*raw, "\uFFFD")
 	}
-	if !gjson.Valid(*raw) {
+}
+
+// object says why raw is no object, and makes it valid UTF-8.
+func object(raw *string) string {
+	clean(raw)
+	if !scan.Valid(*raw) {
 		return "broken JSON"
 	}
-	*raw = strings.TrimSpace(*raw)
-	if *raw == "" || (*raw)[0] != '{' {
+	*raw = strings.Trim(*raw, blank)
+	if (*raw)[0] != '{' {
 		return "want an object, got " + strconv.Quote((*raw)[:min(len(*raw), 20)])
 	}
 	return ""
 }
 
+// read adds an answer to b. Nothing of it lands before its last byte was checked.
 func read(raw string, now time.Time, position string, b *wire.Batch) Meta {
-	p := page{seen: now, title: Problem{raw: raw}}
-	p.answer(&scanner{s: raw}, raw)
+	whole := strings.Trim(raw, blank)
+	p := page{seen: now, title: Problem{raw: whole}}
+	s := scan.New(whole, 0)
+	p.answer(&s, whole)
+	if !s.End() {
+		b.Reject("broken JSON", raw, position, now)
+		return Meta{Broken: true}
+	}
 	p.problems = problems(p.errors)
 	p.meta.Problems = p.problems
 	if p.title.Title != "" && len(p.data) == 0 {
@@ -116,71 +134,64 @@ func (e Problem) Says() string {
 // address tells.
 func (e Problem) Is(kind string) bool { return strings.HasSuffix(e.Type, "/problems/"+kind) }
 
-func (p *page) answer(s *scanner, raw string) {
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			return
-		}
+func (p *page) answer(s *scan.Scanner, raw string) {
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
 		switch k {
 		case "data":
 			p.readData(s, raw)
 		case "includes":
 			p.includes(s)
 		case "errors":
-			p.errors = s.skip()
+			p.errors = s.Value()
 		case "meta":
 			p.readMeta(s)
 		case "__twarc":
 			p.twarc(s)
 		case "title":
-			p.title.Title = s.str()
+			p.title.Title = s.Str()
 		case "detail":
-			p.title.Detail = s.str()
+			p.title.Detail = s.Str()
 		case "type":
-			p.title.Type = s.str()
+			p.title.Type = s.Str()
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
 }
 
 // readData reads the posts, or the one post of a stream's line.
-func (p *page) readData(s *scanner, raw string) {
-	s.space()
-	if strings.HasPrefix(s.s[s.i:], "{") {
+func (p *page) readData(s *scan.Scanner, raw string) {
+	if s.At() == '{' {
 		t := p.post(s)
 		t.raw, p.flat = raw, true
 		p.data = append(p.data[:0], t)
 		return
 	}
 	p.data = make([]post, 0, 100)
-	for ok := s.open('['); ok && s.more(); {
+	for ok := s.Enter('['); ok; ok = s.More(']') {
 		p.data = append(p.data, p.post(s))
 	}
 }
 
-func (p *page) readMeta(s *scanner) {
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			return
-		}
+func (p *page) readMeta(s *scan.Scanner) {
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
 		switch k {
 		case "next_token":
-			p.meta.NextToken = s.str()
+			p.meta.NextToken = s.Str()
 		case "newest_id":
-			p.meta.NewestID = s.str()
+			p.meta.NewestID = s.Str()
 		case "oldest_id":
-			p.meta.OldestID = s.str()
+			p.meta.OldestID = s.Str()
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
 }
 
 // twarc reads when twarc got the answer.
-func (p *page) twarc(s *scanner) {
+func (p *page) twarc(s *scan.Scanner) {
 	at, err := time.Parse(time.RFC3339, field(s, "retrieved_at"))
 	if err == nil && at.Before(p.seen) && at.After(feedlake.EarliestCreated) {
 		p.seen = at.UTC()
@@ -195,20 +206,17 @@ const (
 )
 
 // includes reads what the posts refer to.
-func (p *page) includes(s *scanner) {
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			return
-		}
+func (p *page) includes(s *scan.Scanner) {
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
 		switch k {
 		case "users":
-			for in := s.open('['); in && s.more(); {
+			for in := s.Enter('['); in; in = s.More(']') {
 				p.users = append(p.users, p.user(s))
 			}
 		case "tweets", "posts":
 			p.othersName = k
-			for in := s.open('['); in && s.more(); {
+			for in := s.Enter('['); in; in = s.More(']') {
 				p.others = append(p.others, p.post(s))
 			}
 		case "media":
@@ -218,17 +226,16 @@ func (p *page) includes(s *scanner) {
 		case "polls":
 			p.things(s, polls, "id")
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
 }
 
-func (p *page) things(s *scanner, group int, key string) {
-	for ok := s.open('['); ok && s.more(); {
-		s.space()
-		from := s.i
+func (p *page) things(s *scan.Scanner, group int, key string) {
+	for ok := s.Enter('['); ok; ok = s.More(']') {
+		from := s.Pos()
 		k := field(s, key)
-		p.extra[group] = append(p.extra[group], thing{k, s.s[from:s.i]})
+		p.extra[group] = append(p.extra[group], thing{k, s.Part(from, s.Pos())})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
 // post is an object of data or of includes.tweets, as far as it is read.
@@ -48,30 +49,26 @@ type user struct {
 }
 
 // post reads a post, or a reference to one.
-func (p *page) post(s *scanner) post {
+func (p *page) post(s *scan.Scanner) post {
 	t := post{likes: -1, reposts: -1, replies: -1, views: -1, by: user{followers: -1}}
-	s.space()
-	from := s.i
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			break
-		}
+	from := s.Pos()
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
 		switch k {
 		case "id":
-			t.id = s.str()
+			t.id = s.Str()
 		case "type":
-			t.kind = s.str()
+			t.kind = s.Str()
 		case "text":
-			t.text, t.inline = s.skip(), true
+			t.text, t.inline = s.Value(), true
 		case "created_at":
-			t.created = s.str()
+			t.created = s.Str()
 		case "author_id":
-			t.author = s.str()
+			t.author = s.Str()
 		case "in_reply_to_user_id":
-			t.answered = s.str()
+			t.answered = s.Str()
 		case "lang":
-			t.lang = s.str()
+			t.lang = s.Str()
 		case "public_metrics":
 			metrics(s, &t)
 		case "entities":
@@ -89,19 +86,16 @@ func (p *page) post(s *scanner) post {
 		case "author":
 			t.by = p.user(s)
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
-	t.raw = s.s[from:s.i]
+	t.raw = s.Part(from, s.Pos())
 	return t
 }
 
-func metrics(s *scanner, t *post) {
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			return
-		}
+func metrics(s *scan.Scanner, t *post) {
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
 		switch k {
 		case "like_count":
 			t.likes = count(s)
@@ -112,42 +106,36 @@ func metrics(s *scanner, t *post) {
 		case "impression_count":
 			t.views = count(s)
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
 }
 
 // count reads a count; -1 when it is none.
-func count(s *scanner) int64 {
-	if n, ok := s.number(); ok {
+func count(s *scan.Scanner) int64 {
+	if n, ok := s.Natural(); ok {
 		return n
 	}
 	return -1
 }
 
 // field reads one string of an object.
-func field(s *scanner, name string) (v string) {
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			break
-		}
+func field(s *scan.Scanner, name string) (v string) {
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
 		if k == name {
-			v = s.str()
+			v = s.Str()
 		} else {
-			s.skip()
+			s.Skip()
 		}
 	}
 	return v
 }
 
 // entities reads hashtags, names and ids of users mentioned, and addresses.
-func (p *page) entities(s *scanner) (e entities) {
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			break
-		}
+func (p *page) entities(s *scan.Scanner) (e entities) {
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
 		switch k {
 		case "hashtags":
 			e.tags, _ = p.each(s, "tag", "", "")
@@ -156,7 +144,7 @@ func (p *page) entities(s *scanner) (e entities) {
 		case "urls":
 			e.links, _ = p.each(s, "expanded_url", "url", "")
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
 	return e
@@ -164,25 +152,22 @@ func (p *page) entities(s *scanner) (e entities) {
 
 // each keeps a field of every object of an array, or the next best of it, and
 // the field beside it where wanted.
-func (p *page) each(s *scanner, want, otherwise, beside string) (wanted, others span) {
+func (p *page) each(s *scan.Scanner, want, otherwise, beside string) (wanted, others span) {
 	wanted.from = int32(len(p.words)) //nolint:gosec // an answer is shorter than 64 MiB
 	p.spare = p.spare[:0]
-	for ok := s.open('['); ok && s.more(); {
+	for ok := s.Enter('['); ok; ok = s.More(']') {
 		var v, w, o string
-		for in := s.open('{'); in; {
-			k, in := s.key()
-			if !in {
-				break
-			}
+		for in := s.Enter('{'); in; in = s.More('}') {
+			k := s.Key()
 			switch {
 			case k == want:
-				v = s.str()
+				v = s.Str()
 			case otherwise != "" && k == otherwise:
-				w = s.str()
+				w = s.Str()
 			case beside != "" && k == beside:
-				o = s.str()
+				o = s.Str()
 			default:
-				s.skip()
+				s.Skip()
 			}
 		}
 		if v == "" {
@@ -201,10 +186,10 @@ func (p *page) each(s *scanner, want, otherwise, beside string) (wanted, others 
 }
 
 // list keeps the strings of an array.
-func (p *page) list(s *scanner) span {
+func (p *page) list(s *scan.Scanner) span {
 	from := int32(len(p.words)) //nolint:gosec // as above
-	for ok := s.open('['); ok && s.more(); {
-		if v := s.str(); v != "" {
+	for ok := s.Enter('['); ok; ok = s.More(']') {
+		if v := s.Str(); v != "" {
 			p.words = append(p.words, v)
 		}
 	}
@@ -212,17 +197,14 @@ func (p *page) list(s *scanner) span {
 }
 
 // attachments keeps the keys of media and polls.
-func (p *page) attachments(s *scanner) span {
+func (p *page) attachments(s *scan.Scanner) span {
 	out := span{from: int32(len(p.words))} //nolint:gosec // as above
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			break
-		}
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
 		if k == "media_keys" || k == "poll_ids" {
 			p.list(s)
 		} else {
-			s.skip()
+			s.Skip()
 		}
 	}
 	out.to = int32(len(p.words)) //nolint:gosec // as above
@@ -230,28 +212,25 @@ func (p *page) attachments(s *scanner) span {
 }
 
 // note reads the whole text of a long post, with what is in it.
-func (p *page) note(s *scanner, t *post) {
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			break
-		}
+func (p *page) note(s *scan.Scanner, t *post) {
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
 		switch k {
 		case "text":
-			t.note = s.skip()
+			t.note = s.Value()
 		case "entities":
 			t.noteEntities = p.entities(s)
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
 }
 
 // references reads what a post refers to. In a flattened line the posts stand
 // there themselves.
-func (p *page) references(s *scanner) span {
+func (p *page) references(s *scan.Scanner) span {
 	var own []ref
-	for ok := s.open('['); ok && s.more(); {
+	for ok := s.Enter('['); ok; ok = s.More(']') {
 		t := p.post(s)
 		own = append(own, ref{t.kind, t.id})
 		if t.inline {
@@ -264,37 +243,30 @@ func (p *page) references(s *scanner) span {
 }
 
 // user reads a user.
-func (p *page) user(s *scanner) user {
+func (p *page) user(s *scan.Scanner) user {
 	u := user{followers: -1}
-	s.space()
-	from := s.i
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			break
-		}
+	from := s.Pos()
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
 		switch k {
 		case "id":
-			u.id = s.str()
+			u.id = s.Str()
 		case "username":
-			u.name = s.str()
+			u.name = s.Str()
 		case "public_metrics":
-			for in := s.open('{'); in; {
-				k, in := s.key()
-				if !in {
-					break
-				}
+			for in := s.Enter('{'); in; in = s.More('}') {
+				k := s.Key()
 				if k == "followers_count" {
 					u.followers = count(s)
 				} else {
-					s.skip()
+					s.Skip()
 				}
 			}
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
-	u.raw = s.s[from:s.i]
+	u.raw = s.Part(from, s.Pos())
 	return u
 }
 
@@ -326,5 +298,8 @@ func plain(s string) string {
 	if strings.IndexByte(s, '&') < 0 {
 		return s
 	}
-	return strings.NewReplacer("&amp;", "&", "&lt;", "<", "&gt;", ">").Replace(s)
+	return escapes.Replace(s)
 }
+
+// escapes are those that X makes.
+var escapes = strings.NewReplacer("&amp;", "&", "&lt;", "<", "&gt;", ">")

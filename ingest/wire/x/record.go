@@ -8,6 +8,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/wire"
+	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
 // Record adds a record of an archive to b, whatever its form: an answer of
@@ -20,14 +21,11 @@ func Record(raw string, now time.Time, position string, b *wire.Batch) {
 		b.Reject(reason, raw, position, now)
 		return
 	}
-	s := scanner{s: raw}
+	s := scan.New(raw, 0)
 	has := map[string]bool{}
-	for ok := s.open('{'); ok; {
-		k, ok := s.key()
-		if !ok {
-			break
-		}
-		s.skip()
+	for ok := s.Enter('{'); ok; ok = s.More('}') {
+		k := s.Key()
+		s.Skip()
 		has[k] = true
 	}
 	switch {
@@ -62,12 +60,13 @@ func counts(raw string) bool {
 // single adds a post without an answer around it.
 func single(raw string, now time.Time, position string, b *wire.Batch) {
 	p := page{seen: now, flat: true}
-	s := scanner{s: raw}
+	s := scan.New(raw, 0)
 	t := p.post(&s)
 	t.raw = raw
 	p.data = append(p.data, t)
 	if w := gjson.Get(raw, "__twarc"); w.IsObject() {
-		p.twarc(&scanner{s: w.Raw})
+		s := scan.New(w.Raw, 0)
+		p.twarc(&s)
 	}
 	p.land(position, b)
 }
