@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -114,15 +113,3 @@ const (
 	requestsAWindow = 300
 	limitWindow     = 5 * time.Minute
 )
-
-// refused is the error of an answer to a stream.
-func refused(status int) error {
-	err := fmt.Errorf("open stream: answer %d %s", status, http.StatusText(status))
-	if status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusUnprocessableEntity {
-		return feedlake.Hint(fmt.Errorf("%w: %w", err, feedlake.ErrConfig), closedHint)
-	}
-	if status == http.StatusTooManyRequests || status >= http.StatusInternalServerError {
-		return &feedlake.RetryError{Err: err}
-	}
-	return fmt.Errorf("%w: %w", err, feedlake.ErrRejected)
-}

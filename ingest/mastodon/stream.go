@@ -2,8 +2,8 @@ package mastodon
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/api"
 	"github.com/feedlake/feedlake/ingest/wire"
 	"github.com/feedlake/feedlake/ingest/wire/mastodon"
 )
@@ -25,10 +26,6 @@ import (
 // run reads from there, without what was heard, and nothing is lost between.
 type stream struct {
 	*source
-	base *url.URL
-	http *http.Client
-	sign func(context.Context, *http.Request) error
-
 	seen map[string]sighting // by the server's id
 }
 
@@ -78,20 +75,20 @@ func (s *stream) sight(posts []feedlake.Post) {
 func (s *stream) listen(ctx context.Context, at place) (ingest.Page, error) {
 	short, stop := context.WithTimeout(ctx, s.cfg.Listen)
 	defer stop()
-	res, err := s.open(short)
+	body, err := s.open(short)
+	if err != nil && ctx.Err() == nil && short.Err() != nil {
+		err = &feedlake.RetryError{Err: fmt.Errorf("open stream: no answer within %s", s.cfg.Listen)}
+	}
 	if err != nil {
-		return ingest.Page{}, s.ended(ctx, err)
+		return ingest.Page{}, err
 	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return ingest.Page{}, refused(res.StatusCode)
-	}
+	defer func() { _ = body.Close() }()
 	var (
 		b     wire.Batch
 		fresh []string
 		heard int
 	)
-	for e, err := range sse.Read(res.Body, &sse.ReadConfig{MaxEventSize: maxEvent}) {
+	for e, err := range sse.Read(body, &sse.ReadConfig{MaxEventSize: maxEvent}) {
 		if err != nil {
 			if ctx.Err() != nil {
 				return ingest.Page{}, ctx.Err()
@@ -126,43 +123,25 @@ func (s *stream) known(id string) (uri string, created time.Time, ok bool) {
 	return k.uri, k.created, ok
 }
 
-// ended is the error of a stream that did not open.
-func (s *stream) ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if ue, ok := errors.AsType[*url.Error](err); ok { // its address may hold a token
-		err = ue.Err
-	}
-	return &feedlake.RetryError{Err: fmt.Errorf("open stream of %s: %w", s.cfg.Server, err)}
-}
-
-func (s *stream) open(ctx context.Context) (*http.Response, error) {
-	u := s.base.JoinPath("api/v1/streaming/public")
-	q := url.Values{}
+// open asks for the stream, which ends with ctx.
+func (s *stream) open(ctx context.Context) (io.ReadCloser, error) {
+	path, q := "api/v1/streaming/public", url.Values{}
 	switch {
 	case s.cfg.Mode == modeTag:
-		u = s.base.JoinPath("api/v1/streaming/hashtag")
+		path = "api/v1/streaming/hashtag"
 		q.Set("tag", s.cfg.Tag)
 	case s.cfg.Remote:
-		u = s.base.JoinPath("api/v1/streaming/public/remote")
+		path = "api/v1/streaming/public/remote"
 	}
 	if s.cfg.Local {
-		u = u.JoinPath("local")
+		path += "/local"
 	}
 	if s.cfg.OnlyMedia {
 		q.Set("only_media", "true")
 	}
-	u.RawQuery = q.Encode()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, err
+	body, err := s.client.Stream(ctx, api.Call{Endpoint: "streaming", Path: path, Query: q, Header: http.Header{"Accept": {"text/event-stream"}}})
+	if err == nil {
+		context.AfterFunc(ctx, func() { _ = body.Close() }) // it lasts longer than its question otherwise
 	}
-	r.Header.Set("Accept", "text/event-stream")
-	if err := s.sign(ctx, r); err != nil {
-		return nil, err
-	}
-	patient := *s.http
-	patient.Timeout = 0 // the context ends it
-	return patient.Do(r)
+	return body, err
 }
