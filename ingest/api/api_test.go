@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -252,5 +254,76 @@ func TestEchoedSecrets(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		})
+	}
+}
+
+// TestStream reads a body while it comes, and refuses as whole answers are
+// refused.
+func TestStream(t *testing.T) {
+	more := make(chan string)
+	r := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer good-token" {
+			http.Error(w, "unknown "+r.Header.Get("Authorization"), http.StatusUnauthorized)
+			return
+		}
+		for line := range more {
+			_, _ = fmt.Fprintln(w, line)
+			_ = http.NewResponseController(w).Flush()
+		}
+	}, func(o *api.Options) {
+		o.Sign = func(ctx context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+ctx.Value(tokenKey{}).(string)) //nolint:errcheck,forcetypeassert // the test's own
+			return nil
+		}
+	})
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), tokenKey{}, "good-token"))
+	go func() { more <- "one" }()
+	body, err := r.Stream(ctx, api.Call{Endpoint: "stream", Path: "stream"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel() // it bounds the beginning only
+	lines := bufio.NewScanner(body)
+	for _, want := range []string{"one", "two"} {
+		if want == "two" {
+			more <- want
+		}
+		if !lines.Scan() || lines.Text() != want {
+			t.Errorf("got %q, %v, want %q", lines.Text(), lines.Err(), want)
+		}
+	}
+	close(more)
+	if err := body.Close(); err != nil {
+		t.Error(err)
+	}
+	_, err = r.Stream(context.WithValue(t.Context(), tokenKey{}, "hush-token"), api.Call{Endpoint: "stream", Path: "stream"})
+	if !errors.Is(err, feedlake.ErrConfig) || strings.Contains(err.Error(), "hush") {
+		t.Errorf("a wrong token: %v", err)
+	}
+}
+
+type tokenKey struct{}
+
+// TestJSON sends a body of JSON.
+func TestJSON(t *testing.T) {
+	r := newRig(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		_, _ = fmt.Fprintf(w, "%s %s %s", r.Method, r.Header.Get("Content-Type"), b)
+	}, nil)
+	a, err := r.Do(t.Context(), api.Call{Endpoint: "things", Method: http.MethodPost, Path: "things", JSON: []byte(`{"a":1}`)})
+	if err != nil || string(a.Body) != `POST application/json {"a":1}` {
+		t.Errorf("%s, %v", a.Body, err)
+	}
+}
+
+// TestAhead tells how far another clock is ahead.
+func TestAhead(t *testing.T) {
+	for date, want := range map[string]time.Duration{
+		"": 0, "nonsense": 0, noon.Format(http.TimeFormat): 0,
+		noon.Add(time.Hour).Format(http.TimeFormat): time.Hour, noon.Add(-time.Minute).Format(http.TimeFormat): -time.Minute,
+	} {
+		if got := api.Ahead(http.Header{"Date": {date}}, noon.Add(300*time.Millisecond)); got != want {
+			t.Errorf("%q: ahead %v, want %v", date, got, want)
+		}
 	}
 }
