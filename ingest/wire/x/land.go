@@ -34,14 +34,16 @@ func (p *page) land(position string, b *wire.Batch) {
 		all  strings.Builder // the payloads, one after the other: one allocation
 		size = 0
 		ends = make([]int, len(p.data))
+		refs = make([]relation, len(p.data))
 	)
-	for i := range p.data {
-		size += len(p.data[i].raw)
-	}
 	if !p.flat {
-		all.Grow(3 * size)
 		for i := range p.data {
-			p.payload(&all, &p.data[i], x)
+			refs[i] = p.relate(&p.data[i], x)
+			size += p.size(&p.data[i], refs[i])
+		}
+		all.Grow(size)
+		for i := range p.data {
+			p.payload(&all, &p.data[i], refs[i])
 			ends[i] = all.Len()
 		}
 	}
@@ -132,16 +134,11 @@ type relation struct {
 	extra         [3][]int32
 }
 
-func (r *relation) reset() {
-	r.users, r.others = r.users[:0], r.others[:0]
-	for i := range r.extra {
-		r.extra[i] = r.extra[i][:0]
-	}
-}
-
-// relate finds what t refers to, and what the posts that it refers to do.
-func (p *page) relate(t *post, x index, r *relation) {
-	r.reset()
+// relate finds what t refers to, and what the posts that it refers to do. The
+// places of all posts lie one after the other in p.places.
+func (p *page) relate(t *post, x index) relation {
+	r := &p.related
+	r.begin()
 	p.touch(t, x, r)
 	for _, f := range p.refs[t.refs.from:t.refs.to] {
 		note(&r.others, x.others, f.id)
@@ -154,6 +151,50 @@ func (p *page) relate(t *post, x index, r *relation) {
 	for _, i := range r.others {
 		p.touch(&p.others[i], x, r)
 	}
+	return r.keep(&p.places)
+}
+
+// begin empties r, which uses its own memory while it grows.
+func (r *relation) begin() {
+	r.users, r.others = r.users[:0], r.others[:0]
+	for i := range r.extra {
+		r.extra[i] = r.extra[i][:0]
+	}
+}
+
+// keep copies r behind what lies in places.
+func (r *relation) keep(places *[]int32) (out relation) {
+	copied := func(list []int32) []int32 {
+		from := len(*places)
+		*places = append(*places, list...)
+		return (*places)[from:len(*places):len(*places)]
+	}
+	out.users, out.others = copied(r.users), copied(r.others)
+	for i := range r.extra {
+		out.extra[i] = copied(r.extra[i])
+	}
+	return out
+}
+
+// around is how many bytes of a payload are names and brackets, at most, but for
+// the commas.
+const around = 128
+
+// size is how long a payload is, or a little more; errors are not counted.
+func (p *page) size(t *post, r relation) int {
+	n := around + len(t.raw)
+	for _, i := range r.users {
+		n += len(p.users[i].raw) + 1
+	}
+	for _, i := range r.others {
+		n += len(p.others[i].raw) + 1
+	}
+	for group := range r.extra {
+		for _, i := range r.extra[group] {
+			n += len(p.extra[group][i].raw) + 1
+		}
+	}
+	return n
 }
 
 // touch finds the users, media, polls and place of one post.
@@ -193,9 +234,7 @@ func (p *page) thing(r *relation, group int, key string) {
 }
 
 // payload writes a post with what it refers to.
-func (p *page) payload(w *strings.Builder, t *post, x index) {
-	r := &p.related
-	p.relate(t, x, r)
+func (p *page) payload(w *strings.Builder, t *post, r relation) {
 	w.WriteString(`{"data":`)
 	w.WriteString(t.raw)
 	l := lists{w: w, opening: `,"includes":{`}
@@ -223,7 +262,7 @@ func (p *page) payload(w *strings.Builder, t *post, x index) {
 
 // concerns reports whether an error of the answer is about t or what it refers
 // to.
-func (p *page) concerns(e Problem, t *post, r *relation) bool {
+func (p *page) concerns(e Problem, t *post, r relation) bool {
 	if e.Value == "" {
 		return false
 	}

@@ -51,8 +51,9 @@ type page struct {
 	extra        [3][]thing // media, places and polls
 	refs         []ref
 	words, spare []string
-	related      relation
-	errors       string // as they stand
+	related      relation // of the post at hand, while it is found
+	places       []int32  // of all relations
+	errors       string   // as they stand
 	problems     []Problem
 	title        Problem // of an answer that is an error as a whole
 	meta         Meta
