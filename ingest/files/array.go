@@ -16,6 +16,7 @@ type arrayReader struct {
 	*stream
 	rec   records
 	array bool // the file is one array; its "]" is the end
+	inner bool // the array is a part of the file's document
 	cuts  []cut
 }
 
@@ -134,7 +135,7 @@ func (a *arrayReader) records(p *page, end int) {
 func (a *arrayReader) closed(p *page, end int) error {
 	a.advance(end)
 	w := a.window()
-	if n := 1 + leadingSpace(w[1:], false); n < len(w) {
+	if n := 1 + leadingSpace(w[1:], false); n < len(w) && !a.inner {
 		a.rec.reject(p, "text after the end of the array is not read", string(w[n:min(len(w), n+feedlake.MaxRejectPayload)]), a.rec.at(a.line, a.offset+int64(n)))
 	}
 	return io.EOF

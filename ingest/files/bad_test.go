@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
@@ -38,6 +39,7 @@ func TestBadInput(t *testing.T) {
 		bad                         []string // beginnings of "position: reason"
 	}{
 		{"broken line", "a.ndjson", line(0) + "\n{\"id\":\n" + ndjson(1, 2), "", numbers(0, 2), []string{"a.ndjson:2 (byte 59): broken JSON: unexpected end of JSON input (byte 6 of the record)"}},
+		{"ids alone", "a.ndjson", "1577934245000\n\"1577934245001\"\n", "", nil, []string{"a.ndjson:1 (byte 0): an id alone: there is nothing to land", "a.ndjson:2 (byte 14): an id alone"}},
 		{"no JSON at all", "a.ndjson", "hello\n", "", nil, []string{"a.ndjson:1 (byte 0): broken JSON: invalid character 'h'"}},
 		{"wrong types", "a.ndjson", `{"id":[1],"at":1577934245}` + "\n" + `{"id":"1","at":1577934245,"n":"lots"}` + "\n" + ndjson(5, 6), "", numbers(5, 6), []string{
 			"a.ndjson:1 (byte 0): id: want text, got a list", `a.ndjson:2 (byte 27): likes: want a whole number, got "lots"`,
@@ -54,6 +56,13 @@ func TestBadInput(t *testing.T) {
 			"a.ndjson:1 (byte 0): created_at: the record has no at", "a.ndjson:2 (byte 29): post src/2 created at 9999-12-31T23:59:59Z, outside 1990-01-01",
 		}},
 		{"key twice", "a.ndjson", `{"id":"1","at":1577934245,"id":"2"}` + "\n", "", nil, []string{`a.ndjson:1 (byte 0): key "id" stands twice`}},
+		{"BSON cut off", "a.bson", dump(t, 0, 3)[:120], "", numbers(0, 2), []string{"a.bson (byte 98): last document is incomplete"}},
+		{"BSON without an end", "a.bson", dump(t, 0, 1) + "\x08\x00\x00\x00abcd" + dump(t, 1, 2), "", numbers(0, 1), []string{"a.bson (byte 49): no document: one of 8 bytes does not end as it should; the documents before it are kept"}},
+		{"BSON with a negative length", "a.bson", dump(t, 0, 1) + "\xff\xff\xff\xff", "", numbers(0, 1), []string{"a.bson (byte 49): no document: its length would be -1"}},
+		{"BSON broken inside", "a.bson", dump(t, 0, 1) + "\x0a\x00\x00\x00\x02abc\x00\x00" + dump(t, 1, 2), "", numbers(0, 2), []string{"a.bson (byte 49): broken BSON: "}},
+		{"long document", "a.bson", dump(t, 0, 1) + document(t, bson.D{{Key: "id", Value: strings.Repeat("x", 5000)}}) + dump(t, 1, 2), "max_record_bytes: 1000\n", numbers(0, 2), []string{"a.bson (byte 49): record of 5014 bytes is longer than max_record_bytes, 1000"}},
+		{"long document cut off", "a.bson", dump(t, 0, 1) + document(t, bson.D{{Key: "id", Value: strings.Repeat("x", 5000)}})[:3000], "max_record_bytes: 1000\n", numbers(0, 1), []string{"a.bson (byte 49): last document is incomplete"}},
+		{"archive of mongodump", "a.bson", "\x6d\xe2\x99\x81" + dump(t, 0, 1), "", nil, []string{"a.bson (byte 0): an archive of mongodump: write folders instead"}},
 		{"gzip with a wrong checksum", "a.ndjson.gz", flip(gz(t, ndjson(0, 5)), -6), "", numbers(0, 5), []string{"a.ndjson.gz:6 (byte 296): file is damaged: gzip: invalid checksum at line 6"}},
 		{"gzip with text behind", "a.ndjson.gz", gz(t, ndjson(0, 5)) + "text", "", numbers(0, 5), []string{"a.ndjson.gz:6 (byte 296): file is "}},
 		{"no gzip", "a.ndjson.gz", ndjson(0, 5), "", nil, []string{"a.ndjson.gz:1 (byte 0): file is damaged: gzip: invalid header at line 1"}},
@@ -228,6 +237,10 @@ func TestHugeLine(t *testing.T) {
 func FuzzNDJSON(f *testing.F) { fuzzFormat(f, "a.ndjson", ndjson(0, 2)+"{\"id\":\n\"\xff\n[[") }
 
 func FuzzArray(f *testing.F) { fuzzFormat(f, "a.json", array(0, 2)+"]{\"a\":\"\\\"}") }
+
+func FuzzBSON(f *testing.F) {
+	fuzzFormat(f, "a.bson", dump(f, 0, 4), dump(f, 0, 1)+"\x05\x00\x00\x00\x00")
+}
 
 func FuzzCSV(f *testing.F) {
 	fuzzFormat(f, "a.csv", table(0, 2)+"1,\"x\"y\n,,\"\n\xff", "at,id\n1577934245,\"a\r\nb\"\n")

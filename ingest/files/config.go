@@ -18,6 +18,7 @@ const (
 	formatJSON    = "json"
 	formatCSV     = "csv"
 	formatParquet = "parquet"
+	formatBSON    = "bson"
 )
 
 // Compressions of files.
@@ -61,6 +62,8 @@ func (c *Config) kindOf(name string) fileKind {
 		k.format = formatCSV
 	case ".parquet", ".pq":
 		k.format = formatParquet
+	case ".bson":
+		k.format = formatBSON
 	}
 	return k
 }
@@ -73,11 +76,14 @@ func (c *Config) checkNames() error {
 		}
 		return feedlake.Hint(fmt.Errorf("%s: %q is not known: %w", key, value, feedlake.ErrConfig), "one of %s", strings.Join(known, ", "))
 	}
-	if err := one("format", c.Format, formatNDJSON, formatJSON, formatCSV, formatParquet); err != nil {
+	if err := one("format", c.Format, formatNDJSON, formatJSON, formatCSV, formatParquet, formatBSON); err != nil {
 		return err
 	}
 	if err := one("compression", c.Compression, packNone, packGzip, packZstd); err != nil {
 		return err
+	}
+	if c.Records != "" && c.Format != "" && c.Format != formatJSON {
+		return feedlake.Hint(fmt.Errorf("records with format %s: %w", c.Format, feedlake.ErrConfig), "only a document of format json has a list inside")
 	}
 	if err := one("encoding", c.Encoding, "utf-8", "latin-1", "windows-1252", "macintosh"); err != nil {
 		return err

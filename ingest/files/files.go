@@ -1,6 +1,6 @@
-// Package files reads posts from files: NDJSON, JSON arrays, CSV and Parquet,
-// plain or compressed, on the local disk or in an S3 bucket, through a declared
-// mapping.
+// Package files reads posts from files: NDJSON, JSON, CSV, Parquet and BSON, plain
+// or compressed, on the local disk or in an S3 bucket, through a declared mapping
+// or in the form that a platform gives its archives.
 //
 // Files are read once. A file that grew is read on from where it ended, one that
 // was replaced is read again, and new files are found whenever they arrive.
@@ -13,13 +13,10 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"time"
-	"unicode/utf8"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/mapping"
-	"github.com/feedlake/feedlake/ingest/wire"
 )
 
 // Kind names the source in configurations.
@@ -28,11 +25,12 @@ const Kind = "files"
 // Config is the "with" block of a source of files.
 type Config struct {
 	Path        string                   `yaml:"path"`        // glob, ** for any depth; relative to the configuration; or s3://bucket/glob
-	Format      string                   `yaml:"format"`      // ndjson, json, csv or parquet; by extension when absent
+	Format      string                   `yaml:"format"`      // ndjson, json, csv, parquet or bson; by extension when absent
 	Compression string                   `yaml:"compression"` // none, gz or zst; by extension when absent
 	Shape       string                   `yaml:"shape"`       // of an archive's records, such as hackernews; instead of map
 	Map         map[string]mapping.Field `yaml:"map"`         // columns of a post to fields of a record
 	Unescape    []string                 `yaml:"unescape_html"`
+	Records     string                   `yaml:"records"`          // JSON: path to the list of records in a document, such as orderedItems or data.children
 	Encoding    string                   `yaml:"encoding"`         // utf-8 (default), latin-1, windows-1252 or macintosh
 	Delimiter   string                   `yaml:"delimiter"`        // CSV: one character, comma when absent; "tab" too
 	Columns     []string                 `yaml:"columns"`          // CSV: names of the columns of files without a header
@@ -302,8 +300,11 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 	if s.shape != nil && (kind.format == formatCSV || kind.format == formatParquet) {
 		return nil, feedlake.Hint(fmt.Errorf("read %s: a file of %s has no shape: %w", o.name, kind.format, feedlake.ErrConfig), "narrow the path, or set \"format: ndjson\" or json")
 	}
+	if s.cfg.Records != "" && kind.format != formatJSON {
+		return nil, feedlake.Hint(fmt.Errorf("read %s: records: a file of %s has no list inside: %w", o.name, kind.format, feedlake.ErrConfig), "narrow the path, or set \"format: json\"")
+	}
 	if kind.format == "" {
-		return nil, feedlake.Hint(fmt.Errorf("read %s: unknown format: %w", o.name, feedlake.ErrConfig), "its name does not tell: set \"format: ndjson\", json, csv or parquet")
+		return nil, feedlake.Hint(fmt.Errorf("read %s: unknown format: %w", o.name, feedlake.ErrConfig), "its name does not tell: set \"format: ndjson\", json, csv, parquet or bson")
 	}
 	rec := records{
 		file: o.name, log: s.env.Log.With(slog.String("source", s.env.Name), slog.String("file", o.name)),
@@ -328,7 +329,9 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 	case formatCSV:
 		f.reader, err = newCSVReader(ctx, st, rec, s.cfg, e)
 	case formatJSON:
-		f.reader, err = newArrayReader(ctx, st, rec, e)
+		f.reader, err = s.openArray(ctx, st, rec, o, kind, e)
+	case formatBSON:
+		f.reader, err = newBSONReader(ctx, st, rec, e)
 	default:
 		f.reader, err = newLineReader(ctx, st, rec, e)
 	}
@@ -336,69 +339,4 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
-}
-
-// page collects the records of one Fetch.
-type page struct {
-	posts   []feedlake.Post
-	rejects []feedlake.Reject
-	bytes   int
-	now     time.Time
-	limits  limits
-}
-
-func (p *page) full() bool {
-	return p.bytes >= p.limits.bytes || len(p.posts)+len(p.rejects) >= p.limits.records
-}
-
-// records turns the records of one file into posts or rejects.
-type records struct {
-	file    string
-	log     *slog.Logger
-	decoder *mapping.Decoder
-	paths   map[string]string // what the mapping reads, by path: the column
-	shape   shape             // instead of the mapping
-	batch   wire.Batch        // room for what shape finds
-}
-
-// add decodes one record of a text file.
-func (r *records) add(p *page, record string, line, offset int64) {
-	if r.shape != nil {
-		r.decodeShape(p, record, r.at(line, offset))
-		return
-	}
-	if reason := r.decode(p, record); reason != "" {
-		r.reject(p, reason, record, r.at(line, offset))
-	}
-}
-
-// decode adds a record to the posts, or returns why it is none.
-func (r *records) decode(p *page, record string) (reason string) {
-	p.bytes += len(record)
-	p.posts = append(p.posts, feedlake.Post{})
-	post := &p.posts[len(p.posts)-1]
-	err := r.decoder.Decode(record, p.now, post)
-	if err == nil {
-		if post.Query == "" {
-			post.Query = r.file
-		}
-		return ""
-	}
-	p.posts = p.posts[:len(p.posts)-1]
-	reason = ingest.Reason(err)
-	if !utf8.ValidString(record) {
-		reason += "; a file in another encoding than UTF-8 needs one declared, such as \"encoding: latin-1\""
-	}
-	return reason
-}
-
-func (r *records) reject(p *page, reason, payload, position string) {
-	payload = ingest.CutPayload(payload)
-	p.bytes += len(payload)
-	p.rejects = append(p.rejects, feedlake.Reject{Reason: reason, Payload: payload, Position: position, RejectedAt: p.now})
-}
-
-// at spells a place: file:line, and the byte in the unpacked file.
-func (r *records) at(line, offset int64) string {
-	return fmt.Sprintf("%s:%d (byte %d)", r.file, line, offset)
 }

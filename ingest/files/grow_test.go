@@ -50,6 +50,8 @@ func TestFilesChange(t *testing.T) {
 		{"Parquet replaced", func(f *folder) { f.write("a.parquet", parquetFile(f.t, 0, 9, 4)) }, func(f *folder) { f.write("a.parquet", parquetFile(f.t, 0, 12, 4)) }, numbers(0, 12), 0, "file changed before"},
 		{"Parquet touched", func(f *folder) { f.write("a.parquet", parquetFile(f.t, 0, 9, 4)) }, func(f *folder) { f.touch("a.parquet") }, nil, 0, ""},
 		{"Parquet whole at last", func(f *folder) { f.write("a.parquet", half(parquetFile(f.t, 0, 9, 4))) }, func(f *folder) { f.write("a.parquet", parquetFile(f.t, 0, 9, 4)) }, numbers(0, 9), 0, ""},
+		{"BSON grown", func(f *folder) { f.write("a.bson", dump(f.t, 0, 9)) }, func(f *folder) { f.write("a.bson", dump(f.t, 0, 12)) }, numbers(9, 12), 0, ""},
+		{"half a document becomes whole", func(f *folder) { f.write("a.bson", half(dump(f.t, 0, 9))) }, func(f *folder) { f.write("a.bson", dump(f.t, 0, 9)) }, numbers(8, 9), 0, ""},
 		{"still broken", func(f *folder) { f.write("a.ndjson.gz", "no gzip") }, func(f *folder) { f.write("a.ndjson.gz", "no gzip either") }, nil, 1, ""},
 		{"gone", func(f *folder) { f.write("a.ndjson", ndjson(0, 9)); f.write("b.ndjson", ndjson(9, 10)) }, func(f *folder) {
 			if err := os.Remove(filepath.Join(f.dir, "a.ndjson")); err != nil {
