@@ -61,7 +61,7 @@ with Ctrl-C.`,
 	f.Int64Var(&at.Posts, "posts", 10_000, "posts in all")
 	f.IntVar(&at.Days, "days", 14, "days that the posts spread over")
 	f.StringVar(&end, "end", "", "end of the last of these days (UTC); the hour that has begun when absent")
-	f.StringArrayVar(&faults, "fault", nil, fmt.Sprintf("what goes wrong, of %v; may be given again", serve.Faults()))
+	f.StringSliceVar(&faults, "fault", nil, fmt.Sprintf("what goes wrong, of %v; several with commas, or given again", serve.Faults()))
 	return c
 }
 

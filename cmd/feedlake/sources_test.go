@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -14,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/simulate/serve"
 )
 
@@ -205,5 +209,65 @@ func TestPseudonymsCommand(t *testing.T) {
 	c.write("key", "short\n")
 	if _, errs := c.run(2, "ingest"); !strings.Contains(errs, "pseudonyms: a key of 5 bytes") {
 		t.Errorf("a short key: %s", errs)
+	}
+}
+
+// TestTerms wants the platforms' terms where a policy leaves a use open, also for
+// their archives, and the policy before them.
+func TestTerms(t *testing.T) {
+	c, err := parseConfig("feedlake.yaml", t.TempDir(), []byte(`sources:
+  - {name: x, kind: x, with: {query: a}}
+  - {name: dump, kind: files, with: {path: "*.jsonl", shape: x}}
+  - {name: own, kind: x, policy: {train: allow, redistribute: allow}, with: {query: a}}
+  - {name: news, kind: hackernews}
+  - {name: shut, kind: hackernews, policy: {train: deny}}
+  - {name: gram, kind: instagram}
+`), os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(list []feedlake.Prohibition) (out []string) {
+		for _, p := range list {
+			rule, _, _ := strings.Cut(p.Rule, ":")
+			out = append(out, p.Source+" by "+rule)
+		}
+		return out
+	}
+	if d := cmp.Diff([]string{"x by X developer guidelines", "dump by X developer guidelines", "shut by policy.train is deny in feedlake.yaml"}, names(c.untrainable())); d != "" {
+		t.Errorf("training: %s", d)
+	}
+	if d := cmp.Diff([]string{"x by X developer agreement", "dump by X developer agreement", "gram by Meta platform terms"}, names(c.withheld())); d != "" {
+		t.Errorf("publishing: %s", d)
+	}
+	for _, bad := range []string{"train: perhaps", "redistribute: no", "retain_days: -1"} {
+		if _, err := parseConfig("feedlake.yaml", "", []byte("sources: [{name: x, kind: x, policy: {"+bad+"}}]"), os.LookupEnv); !errors.Is(err, feedlake.ErrConfig) {
+			t.Errorf("policy %s: %v", bad, err)
+		}
+	}
+}
+
+// TestSecretsStayOutside refuses secrets that are written into the config, and
+// takes them from the environment and from files.
+func TestSecretsStayOutside(t *testing.T) {
+	c := newCLI(t, "")
+	c.write("token", "hush\n")
+	c.env["TOKEN"] = "hush"
+	for _, tt := range []struct {
+		keys, says string
+	}{
+		{"bearer_token: hush", "bearer_token is written into the file"},
+		{"client_secret: hush", "client_secret is written into the file"},
+		{"app_password: hush", "app_password is written into the file"},
+		{`bearer_token: "${file:nowhere}"`, "nowhere: no such file"},
+		{`bearer_token: "${NO_TOKEN}"`, "NO_TOKEN is not set"},
+	} {
+		c.write("feedlake.yaml", "lake: {dir: lake}\ncredentials: {me: {keys: {"+tt.keys+"}}}\n")
+		if _, errs := c.run(2, "status"); !strings.Contains(errs, tt.says) || strings.Contains(errs, "hush") || !strings.Contains(errs, "hint: ") {
+			t.Errorf("%s: %s", tt.keys, errs)
+		}
+	}
+	for _, keys := range []string{`bearer_token: "${file:token}"`, `bearer_token: "${TOKEN}"`} {
+		c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\ncredentials: {me: {keys: {"+keys+"}}}\n")
+		c.run(0, "status")
 	}
 }
