@@ -297,6 +297,9 @@ var errReplaced = errors.New("file was replaced")
 // openAt opens o behind e, or fails with errReplaced.
 func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, error) {
 	kind := s.cfg.kindOf(o.name)
+	if kind.format == "" && s.shape != nil { // Reddit's dumps are named RC_2024-01.zst
+		kind.format = formatNDJSON
+	}
 	if s.shape != nil && (kind.format == formatCSV || kind.format == formatParquet) {
 		return nil, feedlake.Hint(fmt.Errorf("read %s: a file of %s has no shape: %w", o.name, kind.format, feedlake.ErrConfig), "narrow the path, or set \"format: ndjson\" or json")
 	}

@@ -34,6 +34,7 @@ func TestShape(t *testing.T) {
 	}{
 		{"hn.ndjson", archive, []string{"hn.ndjson:3 (byte 145): broken JSON", "hn.ndjson:6 "}},
 		{"hn.ndjson.gz", gz(t, archive), []string{"hn.ndjson.gz:3 (byte 145): broken JSON", "hn.ndjson.gz:6 "}},
+		{"hn.2024-01.gz", gz(t, archive), []string{"hn.2024-01.gz:3 (byte 145): broken JSON", "hn.2024-01.gz:6 "}}, // a name that tells no format, as those of Reddit's dumps
 		{"hn.json", list, []string{"hn.json:4 "}},
 	} {
 		t.Run(c.file, func(t *testing.T) {
