@@ -146,7 +146,7 @@ func TestRecord(t *testing.T) {
 		URLs: []string{"https://f.example", "https://e.example/full"}, ReplyTo: parent,
 	}
 	gone := feedlake.Post{ID: post, URI: post, Kind: feedlake.KindPost, AuthorID: "did:plc:a", CreatedAt: keyed, ObservedAt: seen, Deleted: true}
-	account := feedlake.Post{ID: "at://did:plc:a", URI: "at://did:plc:a", Kind: feedlake.KindPost, AuthorID: "did:plc:a", CreatedAt: seen, ObservedAt: seen, Deleted: true}
+	account := feedlake.Post{ID: "at://did:plc:a", URI: "at://did:plc:a", Kind: feedlake.KindAccount, AuthorID: "did:plc:a", CreatedAt: seen, ObservedAt: seen, Deleted: true}
 	repost := feedlake.Post{
 		ID: "at://did:plc:c/app.bsky.feed.repost/3k", URI: "at://did:plc:c/app.bsky.feed.repost/3k", Kind: feedlake.KindRepost, AuthorID: "did:plc:c", AuthorName: "c.example",
 		CreatedAt: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), ObservedAt: now, RepostOf: post,

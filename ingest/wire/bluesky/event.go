@@ -82,9 +82,9 @@ func (h Head) key(commit gjson.Result) string {
 // of its subprotocol. It is observed when Jetstream saw it.
 //
 // A deleted post becomes a deletion; its creation time is that of its key, a TID.
-// An account that was deleted or taken down becomes a deletion whose id is the
-// address of the account alone, at://did: all posts of that author are gone, and
-// which they are the event does not tell. An event about anything else adds
+// An account that was deleted or taken down becomes a deletion of the kind
+// account, whose id is at://did: all posts of that author are gone, and which
+// they are the event does not tell. An event about anything else adds
 // nothing.
 func Event(raw string, now time.Time, position string, b *wire.Batch) {
 	raw, ok := object(raw, now, position, b)
@@ -162,6 +162,6 @@ func account(h Head, raw, position string, b *wire.Batch) {
 		return
 	}
 	addAt(feedlake.Post{
-		ID: scheme + did, URI: scheme + did, Kind: feedlake.KindPost, AuthorID: did, CreatedAt: h.Seen, ObservedAt: h.Seen, Deleted: true, Payload: raw,
+		ID: scheme + did, URI: scheme + did, Kind: feedlake.KindAccount, AuthorID: did, CreatedAt: h.Seen, ObservedAt: h.Seen, Deleted: true, Payload: raw,
 	}, h.Seen, position, b)
 }

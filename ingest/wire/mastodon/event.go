@@ -13,18 +13,19 @@ import (
 // other names, such as those about filters, add nothing.
 //
 // A deletion names the status by the server's id alone. seen finds what is known
-// of it: its uri and when it was created. What was not seen is deleted under the
-// ID "server:id", at the time that its id holds; an id that holds no time becomes
-// a reject.
+// of it: its uri and when it was created. What was not seen becomes a deletion of
+// the kind local under the ID "server:id", at the time that its id holds; an id
+// that holds no time becomes a reject.
 func Event(name, data, server string, seen func(id string) (uri string, created time.Time, ok bool), now time.Time, position string, b *wire.Batch) {
 	switch name {
 	case "update", "status.update":
 		Status(data, server, now, position, b)
 	case "delete":
 		id := strings.Trim(strings.TrimSpace(data), `"`)
+		kind := feedlake.KindPost
 		uri, at, ok := seen(id)
 		if !ok {
-			uri = Local(server, id)
+			kind, uri = feedlake.KindLocal, Local(server, id)
 			at, ok = TimeOf(id)
 		}
 		if !ok || uri == "" || !plain(id) {
@@ -32,7 +33,7 @@ func Event(name, data, server string, seen func(id string) (uri string, created 
 			return
 		}
 		b.Posts = append(b.Posts, feedlake.Post{
-			ID: uri, Kind: feedlake.KindPost, CreatedAt: at.UTC(), ObservedAt: now, Deleted: true,
+			ID: uri, Kind: kind, CreatedAt: at.UTC(), ObservedAt: now, Deleted: true,
 			Payload: `{"event":"delete","payload":"` + id + `"}`,
 		})
 	}

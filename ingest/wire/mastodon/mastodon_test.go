@@ -126,6 +126,9 @@ func TestEvent(t *testing.T) {
 				}
 				return
 			}
+			if p := b.Posts[0]; p.Deleted && (p.Kind == feedlake.KindLocal) != (c.id != uri) {
+				t.Errorf("a deletion of kind %s", p.Kind)
+			}
 			if p := b.Posts[0]; p.ID != c.id || !p.CreatedAt.Equal(c.created) || p.Deleted != c.deleted {
 				t.Errorf("got %s at %s, deleted %v", p.ID, p.CreatedAt, p.Deleted)
 			}

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/wire"
@@ -47,6 +49,8 @@ func recorded(t testing.TB) map[string]string {
 type told struct {
 	ID         string    `json:"id"`
 	URI        string    `json:"uri"`
+	Warning    string    `json:"spoiler_text"`
+	Content    string    `json:"content"`
 	CreatedAt  time.Time `json:"created_at"`
 	Visibility string    `json:"visibility"`
 	Language   *string   `json:"language"`
@@ -128,7 +132,33 @@ func compare(t *testing.T, name string, p feedlake.Post) {
 	if d := cmp.Diff(want, p); d != "" {
 		t.Errorf("%s: status %s: %s", name, s.ID, d)
 	}
-	if s.Visibility != "public" || p.AuthorName == "" || len(p.Mentions) != len(s.Mentions) || (p.Text == "") != p.Deleted {
+	if s.Visibility != "public" || !isOf(p.AuthorName, s.Account.Acct) || len(p.Mentions) != len(s.Mentions) || (p.Text == "") != p.Deleted {
 		t.Errorf("%s: status %s: visibility %s, author %q, %d mentions of %d", name, s.ID, s.Visibility, p.AuthorName, len(p.Mentions), len(s.Mentions))
 	}
+	for i, m := range s.Mentions {
+		if !isOf(p.Mentions[i], m.Acct) {
+			t.Errorf("%s: status %s: mention %q, want %q", name, s.ID, p.Mentions[i], m.Acct)
+		}
+	}
+	if want := strings.Join(strings.Fields(s.Warning), "") + letters(s.Content); want != strings.Join(strings.Fields(p.Text), "") && !p.Deleted {
+		t.Errorf("%s: status %s: text %q, want the letters %q", name, s.ID, p.Text, want)
+	}
+}
+
+// isOf reports whether a handle is an account's; the server tells its own
+// accounts without its name.
+func isOf(handle, acct string) bool {
+	name, at, _ := strings.Cut(handle, "@")
+	return handle == acct || name == acct && at != ""
+}
+
+// letters is what a page of HTML says, without the space in it.
+func letters(page string) string {
+	var out strings.Builder
+	for z := html.NewTokenizer(strings.NewReader(page)); z.Next() != html.ErrorToken; {
+		if t := z.Token(); t.Type == html.TextToken {
+			out.WriteString(strings.Join(strings.Fields(t.Data), ""))
+		}
+	}
+	return out.String()
 }

@@ -134,11 +134,14 @@ func gone(f *fields, p *feedlake.Post) bool {
 	if f.deletedLater == "true" || scan.Text(f.removalType) != "" || scan.Text(f.removed) != "" {
 		return true
 	}
-	body := scan.Text(f.selftext)
+	body := f.selftext
 	if p.Kind == feedlake.KindComment {
-		body = p.Text
+		body = f.body
 	}
-	switch strings.TrimSpace(body) {
+	if len(body) > 64 { // spares reading the longest text of a record once more
+		body = ""
+	}
+	switch strings.TrimSpace(scan.Text(body)) {
 	case deleted, "[removed]", "[deleted by user]", "[ Removed by Reddit ]", "[removed by reddit]":
 		return true
 	}

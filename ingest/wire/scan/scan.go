@@ -8,12 +8,6 @@
 // may show at the last byte.
 package scan
 
-import (
-	"strings"
-
-	"github.com/tidwall/gjson"
-)
-
 // MaxDepth bounds nesting, and so the stack. Reddit's trees are the deepest: they
 // go down about 10 comments, each of them four levels of JSON.
 const MaxDepth = 400
@@ -71,16 +65,20 @@ func (p *Scanner) End() bool {
 	return !p.bad && p.i == len(p.s)
 }
 
+// space steps over what may stand between values: nothing in compact JSON, and
+// one blank in what Python writes.
 func (p *Scanner) space() {
-	if p.i < len(p.s) && p.s[p.i] <= ' ' { // compact JSON has none
+	if p.i < len(p.s) && p.s[p.i] <= ' ' {
 		p.spaces()
 	}
 }
 
 func (p *Scanner) spaces() {
-	for p.i < len(p.s) && (p.s[p.i] == ' ' || p.s[p.i] == '\n' || p.s[p.i] == '\t' || p.s[p.i] == '\r') {
-		p.i++
+	i := p.i
+	for i < len(p.s) && p.s[i] <= ' ' && (p.s[i] == ' ' || p.s[i] == '\n' || p.s[i] == '\t' || p.s[i] == '\r') {
+		i++
 	}
+	p.i = i
 }
 
 // Open steps into an object or an array, and reports whether something is in it.
@@ -114,12 +112,12 @@ func (p *Scanner) Enter(left byte) bool {
 func (p *Scanner) More(right byte) bool {
 	p.space()
 	switch c := p.At(); {
-	case p.bad:
-		return false
 	case c == ',':
 		p.i++
 		p.space()
 		return true
+	case p.bad:
+		return false
 	case c == right:
 		p.i++
 		p.depth--
@@ -135,7 +133,7 @@ func (p *Scanner) Key() string {
 	p.text()
 	to := p.i - 1
 	p.space()
-	if p.bad || p.At() != ':' {
+	if p.At() != ':' { // nor is it after an error
 		p.Fail()
 		return ""
 	}
@@ -153,17 +151,6 @@ func (p *Scanner) Value() string {
 
 // Str reads a string; "" for another value.
 func (p *Scanner) Str() string { return Text(p.Value()) }
-
-// Text is the text that a value spells; "" when it is none.
-func Text(v string) string {
-	if len(v) < 2 || v[0] != '"' {
-		return ""
-	}
-	if strings.IndexByte(v, '\\') < 0 {
-		return v[1 : len(v)-1]
-	}
-	return gjson.Parse(v).Str
-}
 
 // Skip steps over a value.
 func (p *Scanner) Skip() {

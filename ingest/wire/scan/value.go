@@ -79,6 +79,14 @@ func (p *Scanner) text() {
 	}
 	for i := p.i + 1; ; {
 		i = plain(p.s, i)
+		for i < len(p.s) && p.s[i] == '\\' { // texts in other scripts are escapes, one after the other
+			n := escape(p.s[i+1:])
+			if n == 0 {
+				p.Fail()
+				return
+			}
+			i += 1 + n
+		}
 		if i >= len(p.s) || p.s[i] < ' ' {
 			p.Fail()
 			return
@@ -87,12 +95,6 @@ func (p *Scanner) text() {
 			p.i = i + 1
 			return
 		}
-		n := escape(p.s[i+1:])
-		if n == 0 {
-			p.Fail()
-			return
-		}
-		i += 1 + n
 	}
 }
 
@@ -124,15 +126,18 @@ func escape(s string) int {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		return 1
 	case 'u':
-		if len(s) < 5 {
+		if len(s) < 5 || !hex[s[1]] || !hex[s[2]] || !hex[s[3]] || !hex[s[4]] {
 			return 0
-		}
-		for _, c := range []byte(s[1:5]) {
-			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
-				return 0
-			}
 		}
 		return 5
 	}
 	return 0
 }
+
+// hex are the characters of a \u escape.
+var hex = func() (is [256]bool) {
+	for _, c := range "0123456789abcdefABCDEF" {
+		is[c] = true
+	}
+	return is
+}()

@@ -104,13 +104,16 @@ func (p *page) add(t *post, x index, payload string, b *wire.Batch) (reason stri
 }
 
 // content is the text of a post and what is in it; of a long post, of its note.
+// Many posts repeat one other: its text is read once.
 func (p *page) content(t *post, to *feedlake.Post) {
-	e := t.entities
-	to.Text = plain(scan.Text(t.text))
-	if note := scan.Text(t.note); note != "" {
-		to.Text, e = plain(note), t.noteEntities
+	if !t.read {
+		t.read, t.said = true, plain(scan.Text(t.text))
+		if note := scan.Text(t.note); note != "" {
+			t.said, t.entities = plain(note), t.noteEntities
+		}
 	}
-	to.Hashtags, to.Mentions, to.URLs = p.part(e.tags), p.part(e.names), p.part(e.links)
+	e := t.entities
+	to.Text, to.Hashtags, to.Mentions, to.URLs = t.said, p.part(e.tags), p.part(e.names), p.part(e.links)
 }
 
 // part is a list of words; nil for none.

@@ -9,6 +9,7 @@ package x
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,8 +22,11 @@ import (
 	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
-// site is where posts are read by people; their URIs.
-const site = "https://x.com/i/status/"
+// Where posts and accounts are seen by people; their URIs.
+const (
+	site     = "https://x.com/i/status/"
+	accounts = "https://x.com/i/user/"
+)
 
 // Meta is what an answer says beside its posts.
 type Meta struct {
@@ -169,7 +173,7 @@ func (p *page) readData(s *scan.Scanner, raw string) {
 		p.data = append(p.data[:0], t)
 		return
 	}
-	p.data = make([]post, 0, 100)
+	p.data, p.words = make([]post, 0, largest), make([]string, 0, 4*largest)
 	for ok := s.Enter('['); ok; ok = s.More(']') {
 		p.data = append(p.data, p.post(s))
 	}
@@ -199,6 +203,13 @@ func (p *page) twarc(s *scan.Scanner) {
 	}
 }
 
+// An answer holds at most 100 posts, but for some endpoints, and seldom more than
+// a few of other things: room for them, made at once.
+const (
+	largest = 100
+	few     = 32
+)
+
 // Groups of includes that are kept whole, by the field that is their key.
 const (
 	media = iota
@@ -212,11 +223,12 @@ func (p *page) includes(s *scan.Scanner) {
 		k := s.Key()
 		switch k {
 		case "users":
+			p.users = slices.Grow(p.users, few)
 			for in := s.Enter('['); in; in = s.More(']') {
 				p.users = append(p.users, p.user(s))
 			}
 		case "tweets", "posts":
-			p.othersName = k
+			p.othersName, p.others = k, slices.Grow(p.others, few)
 			for in := s.Enter('['); in; in = s.More(']') {
 				p.others = append(p.others, p.post(s))
 			}

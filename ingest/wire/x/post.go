@@ -23,6 +23,8 @@ type post struct {
 	noteEntities            entities
 	by                      user // of a flattened line
 	inline                  bool // a reference that holds its post
+	read                    bool // text and note were read, as said
+	said                    string
 }
 
 // entities are what a text holds: parts of page.words.

@@ -82,6 +82,25 @@ func Deletion(raw string, now time.Time, position string, b *wire.Batch) {
 	deletion(raw, now, position, b)
 }
 
+// DeletedUser adds a line of the result of a compliance job over users to b, as
+// the deletion of an account: its posts may not be kept as they were, whatever the
+// reason. It is of the moment at which it was learnt.
+func DeletedUser(raw string, now time.Time, position string, b *wire.Batch) {
+	if reason := object(&raw); reason != "" {
+		b.Reject(reason, raw, position, now)
+		return
+	}
+	id := gjson.Get(raw, "id").String()
+	if id == "" {
+		b.Reject("the deletion has no id", raw, position, now)
+		return
+	}
+	address := accounts + id
+	b.Posts = append(b.Posts, feedlake.Post{
+		ID: address, URI: address, Kind: feedlake.KindAccount, AuthorID: id, CreatedAt: now, ObservedAt: now, Deleted: true, Payload: raw,
+	})
+}
+
 func deletion(raw string, now time.Time, position string, b *wire.Batch) {
 	r := gjson.GetMany(raw, "id", "created_at")
 	at, ok := CreatedAt(r[0].String())
