@@ -11,6 +11,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
 // RecordError says why a record is no post. It wraps feedlake.ErrRejected.
@@ -54,22 +55,24 @@ type value struct {
 	text string
 }
 
-func valueOf(r *gjson.Result) value {
-	switch r.Type {
-	case gjson.String:
-		return value{isText, r.Str}
-	case gjson.Number:
-		return value{isNumber, r.Raw}
-	case gjson.True, gjson.False:
-		return value{isTruth, r.Raw}
-	case gjson.JSON:
-		if r.IsArray() {
-			return value{isList, r.Raw}
-		}
-		return value{isObject, r.Raw}
-	case gjson.Null:
+// valueOf is a value of sound JSON, as it is spelled; "" when it is absent.
+func valueOf(raw string) value {
+	if raw == "" {
+		return value{}
 	}
-	return value{}
+	switch raw[0] {
+	case '"':
+		return value{isText, scan.Text(raw)}
+	case 'n':
+		return value{}
+	case 't', 'f':
+		return value{isTruth, raw}
+	case '[':
+		return value{isList, raw}
+	case '{':
+		return value{isObject, raw}
+	}
+	return value{isNumber, raw}
 }
 
 // Decoder decodes records by a Plan. It is for one goroutine.
@@ -88,11 +91,6 @@ func (p *Plan) Decoder() *Decoder {
 	return d
 }
 
-// fastRecord is the size up to which gjson validates a record. It recurses
-// without limit, so that megabytes of "[" would exhaust the stack; encoding/json
-// is slower and stops at a depth of 10,000.
-const fastRecord = 64 << 10
-
 // Decode fills p from one record: a JSON object. The post shares the record's
 // memory. An error is a *RecordError and leaves p undefined. The record is
 // checked whole: UTF-8, syntax, no key twice at the levels that the mapping
@@ -101,21 +99,12 @@ func (d *Decoder) Decode(record string, now time.Time, p *feedlake.Post) error {
 	if !utf8.ValidString(record) {
 		return reject("not valid UTF-8 at byte %d of the record", invalidAt(record))
 	}
-	if !Valid(record) {
-		return reject("broken JSON: %s", syntaxError(record))
-	}
-	top := gjson.Parse(record)
-	if !top.IsObject() {
-		v := valueOf(&top)
-		return reject("want an object, got %s", v.kind)
-	}
 	clear(d.values)
-	if key, twice := d.root.walk(&top); twice {
-		return reject("key %q stands twice in the record", clip(key))
+	if err := d.walk(record); err != nil {
+		return err
 	}
 	for _, c := range d.plan.complex {
-		r := gjson.Get(record, c.path)
-		d.values[c.slot] = valueOf(&r)
+		d.values[c.slot] = valueOf(gjson.Get(record, c.path).Raw)
 	}
 	*p = feedlake.Post{Source: d.plan.opts.Source, Kind: feedlake.KindPost, ObservedAt: now, Payload: record}
 	for i := range d.plan.targets {
@@ -128,6 +117,26 @@ func (d *Decoder) Decode(record string, now time.Time, p *feedlake.Post) error {
 		}
 	}
 	return d.check(p, now)
+}
+
+// walk collects the values that the plan reads by their keys, and checks the
+// syntax of the record on the way.
+func (d *Decoder) walk(record string) error {
+	s := scan.New(record, 0)
+	if s.At() != '{' {
+		if !Valid(record) {
+			return reject("broken JSON: %s", syntaxError(record))
+		}
+		return reject("want an object, got %s", valueOf(s.Value()).kind)
+	}
+	key, twice := d.root.walk(&s)
+	switch {
+	case twice && Valid(record):
+		return reject("key %q stands twice in the record", clip(key))
+	case !s.End():
+		return reject("broken JSON: %s", syntaxError(record))
+	}
+	return nil
 }
 
 // check holds the post's own rules.
@@ -159,13 +168,8 @@ func (d *Decoder) missing(name string) string {
 	return "missing"
 }
 
-// Valid reports whether a record is whole JSON.
-func Valid(record string) bool {
-	if len(record) <= fastRecord {
-		return gjson.Valid(record)
-	}
-	return json.Valid([]byte(record))
-}
+// Valid reports whether a record is whole JSON, at most scan.MaxDepth deep.
+func Valid(record string) bool { return scan.Valid(record) }
 
 // syntaxError says what is wrong in a broken record, and where.
 func syntaxError(record string) string {
@@ -177,7 +181,7 @@ func syntaxError(record string) string {
 	if syn, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Sprintf("%s (byte %d of the record)", syn.Error(), syn.Offset)
 	}
-	return "syntax error"
+	return fmt.Sprintf("nested deeper than %d levels", scan.MaxDepth)
 }
 
 func invalidAt(s string) int {

@@ -174,7 +174,7 @@ func storeList(t *target, v value, to *[]string) error {
 	var err error
 	list := gjson.Parse(v.text)
 	list.ForEach(func(_, r gjson.Result) bool {
-		item := valueOf(&r)
+		item := valueOf(r.Raw)
 		if item.kind != isText && item.kind != isNumber {
 			err = reject("want a list of texts, got one with %s", item.kind)
 			return false

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/tidwall/gjson"
+	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
 // node is one level of the records that a plan reads: the keys that lead to a
@@ -100,9 +100,6 @@ type walker struct {
 	order []*key          // keys of this record, once one was not as expected
 	known map[string]*key // every key met
 	round uint64          // names the record, for key.round
-	twice string
-	fault bool
-	visit func(k, v gjson.Result) bool
 }
 
 type key struct {
@@ -117,20 +114,31 @@ type key struct {
 const mostKeys = 4096
 
 func newWalker(d *Decoder, n *node) *walker {
-	w := &walker{d: d, node: n, known: map[string]*key{}}
-	w.visit = w.key
-	return w
+	return &walker{d: d, node: n, known: map[string]*key{}}
 }
 
-// walk collects the values of an object. It returns a key that stands twice.
-func (w *walker) walk(object *gjson.Result) (twice string, found bool) {
-	w.at, w.order, w.fault = 0, w.order[:0], false
+// walk collects the values of the object that s stands before. It returns a key
+// that stands twice, and stops there.
+func (w *walker) walk(s *scan.Scanner) (twice string, found bool) {
+	w.at, w.order = 0, w.order[:0]
 	if len(w.known) > mostKeys {
 		w.known, w.shape = map[string]*key{}, nil
 	}
-	object.ForEach(w.visit)
-	if w.fault {
-		return w.twice, true
+	for ok := s.Open('{'); ok; ok = s.More('}') {
+		name := s.Key()
+		if strings.IndexByte(name, '\\') >= 0 {
+			name = scan.Text(`"` + name + `"`)
+		}
+		var at *key
+		if w.at < len(w.shape) && len(w.order) == 0 && w.shape[w.at].name == name {
+			at = w.shape[w.at]
+			w.at++
+		} else if at = w.unexpected(name); at == nil {
+			return name, !s.Bad()
+		}
+		if twice, found := w.value(s, at); found {
+			return twice, true
+		}
 	}
 	if len(w.order) > 0 {
 		w.shape, w.order = w.order, w.shape
@@ -138,25 +146,20 @@ func (w *walker) walk(object *gjson.Result) (twice string, found bool) {
 	return "", false
 }
 
-func (w *walker) key(k, v gjson.Result) bool {
-	var at *key
-	if w.at < len(w.shape) && len(w.order) == 0 && w.shape[w.at].name == k.Str {
-		at = w.shape[w.at]
-		w.at++
-	} else if at = w.unexpected(k.Str); at == nil {
-		w.twice, w.fault = k.Str, true
-		return false
-	}
-	if at.slot >= 0 {
-		w.d.values[at.slot] = valueOf(&v)
-	}
-	if at.child != nil && v.IsObject() {
-		if name, twice := at.child.walk(&v); twice {
-			w.twice, w.fault = name, true
-			return false
+// value collects the value of a key, and what is in it.
+func (w *walker) value(s *scan.Scanner, k *key) (twice string, found bool) {
+	from := s.Pos()
+	if k.child != nil && s.At() == '{' {
+		if twice, found := k.child.walk(s); found {
+			return twice, true
 		}
+	} else {
+		s.Skip()
 	}
-	return true
+	if k.slot >= 0 {
+		w.d.values[k.slot] = valueOf(s.Part(from, s.Pos()))
+	}
+	return "", false
 }
 
 // unexpected notes a key that breaks the expected order; nil means that the
