@@ -88,11 +88,12 @@ type Client struct {
 	o Options
 
 	mu   sync.Mutex
-	next time.Time // when Every allows another call
+	next time.Time            // when Every allows another call
+	held map[string]time.Time // until when the platform wants to be left alone, by endpoint
 }
 
 // New returns a client. Options must be complete but for what may be nil.
-func New(o Options) *Client { return &Client{o: o} }
+func New(o Options) *Client { return &Client{o: o, held: map[string]time.Time{}} }
 
 // Do asks, waits where the pace of the credential wants it, and returns an
 // answer of status 200 to 299. The caller must Settle it when the call has
@@ -111,7 +112,7 @@ func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
 	}
 	if err == nil {
 		if err = c.fault(a); err != nil {
-			err = errors.Join(err, c.giveBack(ctx, call))
+			err = errors.Join(c.hold(call, err), c.giveBack(ctx, call))
 		}
 	}
 	if err != nil {
@@ -172,8 +173,45 @@ func (c *Client) space(ctx context.Context) error {
 	return nil
 }
 
+// hold keeps in mind how long an answer wants its endpoint left alone: who asks
+// next may not have met that error.
+func (c *Client) hold(call Call, err error) error {
+	var until time.Time
+	if again, ok := errors.AsType[*feedlake.RetryError](err); ok && again.After > 0 {
+		until = c.o.Now().Add(again.After)
+	}
+	if limit, ok := errors.AsType[*ingest.LimitError](err); ok {
+		until = limit.Until
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held[call.Endpoint].Before(until) {
+		c.held[call.Endpoint] = until
+	}
+	return err
+}
+
+// rest waits until a held endpoint may be asked again.
+func (c *Client) rest(ctx context.Context, call Call) error {
+	c.mu.Lock()
+	until := c.held[call.Endpoint]
+	c.mu.Unlock()
+	switch wait := until.Sub(c.o.Now()); {
+	case wait <= 0:
+		return nil
+	case wait > c.o.MaxWait:
+		return &ingest.LimitError{Endpoint: call.Endpoint, Until: until}
+	default:
+		c.o.Log.InfoContext(ctx, "waiting as the platform asked", "credential", c.o.Credential, "endpoint", call.Endpoint, "until", until)
+		return c.o.Sleep(ctx, wait)
+	}
+}
+
 // admit reserves the call and waits until its pace allows it.
 func (c *Client) admit(ctx context.Context, call Call) error {
+	if err := c.rest(ctx, call); err != nil {
+		return err
+	}
 	if err := c.space(ctx); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -324,6 +325,76 @@ func TestAhead(t *testing.T) {
 	} {
 		if got := api.Ahead(http.Header{"Date": {date}}, noon.Add(300*time.Millisecond)); got != want {
 			t.Errorf("%q: ahead %v, want %v", date, got, want)
+		}
+	}
+}
+
+// TestPatience ends a run in part where another try had to wait for longer than
+// allowed, and where a rate limit outlasts all tries.
+func TestPatience(t *testing.T) {
+	var again *feedlake.RetryError
+	var l *ingest.LimitError
+	for _, status := range []int{429, 503} {
+		r := newRig(t, answer(status, "slow down", "Retry-After", "90000"), nil)
+		_, err := r.Do(t.Context(), api.Call{Endpoint: "things", Posts: 10})
+		if errors.As(err, &again) || !errors.As(err, &l) || !l.Until.Equal(noon.Add(25*time.Hour)) || !errors.Is(err, feedlake.ErrPartial) {
+			t.Errorf("%d: got %v", status, err)
+		}
+		if used := r.meter.Used("me", ingest.Day(noon)); used != (ingest.Use{Requests: 1}) {
+			t.Errorf("%d: counted %+v", status, used)
+		}
+	}
+	for status, partial := range map[int]bool{429: true, 503: false} {
+		_, err := newRig(t, answer(status, "slow down"), nil).Do(t.Context(), api.Call{Endpoint: "things"})
+		if !errors.As(err, &again) || errors.Is(err, feedlake.ErrPartial) != partial {
+			t.Errorf("%d: got %v", status, err)
+		}
+	}
+}
+
+// TestKeyless hints at no credential where there is none.
+func TestKeyless(t *testing.T) {
+	sign := func(o *api.Options) { o.Sign = func(context.Context, *http.Request) error { return nil } }
+	for name, change := range map[string]func(*api.Options){"the credential me": sign, "Platform refuses this address": nil} {
+		_, err := newRig(t, answer(403, "no"), change).Do(t.Context(), api.Call{Endpoint: "things"})
+		h, ok := errors.AsType[*feedlake.HintError](err)
+		if !ok || !errors.Is(err, feedlake.ErrConfig) || !strings.Contains(h.Hint, name) {
+			t.Errorf("got %v with %+v, want %q", err, h, name)
+		}
+	}
+}
+
+// TestRest leaves an endpoint alone for as long as an answer asked, also when the
+// next call knows nothing of that answer; a wait beyond MaxWait ends the run in
+// part, with no further request.
+func TestRest(t *testing.T) {
+	for _, c := range []struct {
+		after string
+		slept []time.Duration
+		asked int
+		part  bool
+	}{
+		{after: "30", slept: []time.Duration{30 * time.Second}, asked: 2},
+		{after: "7200", asked: 1, part: true},
+		{after: "0", asked: 2},
+	} {
+		asked := 0
+		r := newRig(t, func(w http.ResponseWriter, q *http.Request) {
+			if asked++; asked == 1 {
+				answer(503, "busy", "Retry-After", c.after)(w, q)
+			}
+		}, nil)
+		_, first := r.Do(t.Context(), api.Call{Endpoint: "things"})
+		_, second := r.Do(t.Context(), api.Call{Endpoint: "things"})
+		_, retry := errors.AsType[*feedlake.RetryError](first)
+		if retry == c.part || errors.Is(first, feedlake.ErrPartial) != c.part || errors.Is(second, feedlake.ErrPartial) != c.part || !c.part && second != nil {
+			t.Errorf("%s: %v, then %v", c.after, first, second)
+		}
+		if asked != c.asked || !slices.Equal(r.slept, c.slept) {
+			t.Errorf("%s: asked %d times, slept %v, want %d and %v", c.after, asked, r.slept, c.asked, c.slept)
+		}
+		if _, err := r.Do(t.Context(), api.Call{Endpoint: "others"}); err != nil {
+			t.Errorf("%s: another endpoint: %v", c.after, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest"
 )
 
 // fault reads an answer: first as the platform's own error, then by its status.
@@ -21,20 +23,43 @@ func (c *Client) fault(a Answer) error {
 	now := c.o.Now()
 	if c.o.Platform.Fault != nil {
 		if err := c.o.Platform.Fault(a, now); err != nil {
-			return err
+			return c.patient(err, a, now)
 		}
 	}
-	if a.Status >= 200 && a.Status < 300 {
+	switch {
+	case a.Status >= 200 && a.Status < 300:
 		return nil
+	case c.o.Sign == nil && (a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden): // there is no credential to look at
+		return feedlake.Hint(fmt.Errorf("%w: %w", a.said(), feedlake.ErrConfig), "%s refuses this address: it may ask too much, or base_url is wrong", c.o.Platform.Name)
 	}
-	return a.Fault(now, c.o.Credential)
+	return c.patient(a.Fault(now, c.o.Credential), a, now)
+}
+
+// patient bounds what another try may wait for: what is longer than MaxWait ends
+// the run in part. So does a 429, when the tries are used up.
+func (c *Client) patient(err error, a Answer, now time.Time) error {
+	var again *feedlake.RetryError
+	switch {
+	case !errors.As(err, &again):
+		return err
+	case again.After > c.o.MaxWait:
+		return fmt.Errorf("%w: %w", again.Err, &ingest.LimitError{Endpoint: a.Call.Endpoint, Until: now.Add(again.After)})
+	case a.Status == http.StatusTooManyRequests && !errors.Is(err, feedlake.ErrPartial):
+		return &feedlake.RetryError{Err: fmt.Errorf("%w: %w", again.Err, feedlake.ErrPartial), After: again.After}
+	}
+	return err
+}
+
+// said is the answer as an error.
+func (a Answer) said() error {
+	return fmt.Errorf("answer %d %s: %s", a.Status, http.StatusText(a.Status), a.Excerpt())
 }
 
 // Fault is the error that the status of an answer means by itself:
 // 401 and 403 want a person, 408, 425, 429 and 5xx another try, and every other
 // one is a mistake of the call.
 func (a Answer) Fault(now time.Time, credential string) error {
-	err := fmt.Errorf("answer %d %s: %s", a.Status, http.StatusText(a.Status), a.Excerpt())
+	err := a.said()
 	switch {
 	case a.Status == http.StatusUnauthorized:
 		return feedlake.Hint(fmt.Errorf("%w: %w", err, feedlake.ErrConfig), "the credential %s was refused: look at it with feedlake check", credential)
