@@ -18,6 +18,13 @@ const (
 	KindComment = "comment"
 )
 
+// Kinds of deletions that do not name the row of a post. Posts that they are
+// about are withdrawn from them (ingest/withdraw).
+const (
+	KindAccount = "account" // the account AuthorID is gone, and with it every post that was seen before; ID is its address
+	KindLocal   = "local"   // the post is named by the number that its server gave it: ID is the server, a colon and the number
+)
+
 // Post is one observed version of a post: a row of raw.posts, whatever the
 // network. The struct tags are the lake's column names. Empty strings, nil
 // slices and nil counts are stored as NULL: absent is never zero.

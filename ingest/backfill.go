@@ -83,20 +83,19 @@ func (b Backlog) Missing(slices []feedlake.Window) []feedlake.Window {
 }
 
 func (b Backlog) covers(w feedlake.Window) bool {
-	return slices.ContainsFunc(b.Done, func(d feedlake.Window) bool { return !w.Start.Before(d.Start) && !w.End.After(d.End) })
+	return slices.ContainsFunc(b.Done, func(d feedlake.Window) bool { return within(w, d) })
 }
 
-// with returns the backlog after a slice has come to a cursor, or to its end.
-func (b Backlog) with(w feedlake.Window, at feedlake.Cursor, done bool) Backlog {
+// moved returns the backlog after some slices were read, and of one that is
+// under way so much is left, from a cursor on; zero: nothing.
+func (b Backlog) moved(under, left feedlake.Window, read []feedlake.Window, at feedlake.Cursor) Backlog {
 	next := Backlog{Open: map[string]feedlake.Cursor{}}
 	maps.Copy(next.Open, b.Open)
-	delete(next.Open, sliceKey(w))
-	if !done {
-		next.Open[sliceKey(w)] = at
-		next.Done = b.Done
-		return next
+	delete(next.Open, sliceKey(under))
+	if left != (feedlake.Window{}) {
+		next.Open[sliceKey(left)] = at
 	}
-	all := slices.Concat(b.Done, []feedlake.Window{w})
+	all := slices.Concat(b.Done, read)
 	slices.SortFunc(all, func(x, y feedlake.Window) int { return cmp.Or(x.Start.Compare(y.Start), x.End.Compare(y.End)) })
 	for _, d := range all { // side by side or over each other becomes one
 		if n := len(next.Done); n > 0 && !d.Start.After(next.Done[n-1].End) {
@@ -108,6 +107,46 @@ func (b Backlog) with(w feedlake.Window, at feedlake.Cursor, done bool) Backlog 
 		next.Done = append(next.Done, d)
 	}
 	return next
+}
+
+// split tells which parts of what is left were read whole, and what is left
+// after them. As long as a reading is not at its end, something is left.
+func split(parts []feedlake.Window, left, whole feedlake.Window) (read []feedlake.Window, rest feedlake.Window) {
+	for _, p := range parts {
+		switch {
+		case !within(p, left):
+		case within(p, whole):
+			read = append(read, p)
+		case rest == feedlake.Window{}:
+			rest = p
+		default:
+			rest.End = p.End
+		}
+	}
+	if rest == (feedlake.Window{}) {
+		return nil, left
+	}
+	return read, rest
+}
+
+// within reports whether all of w is in an outer window.
+func within(w, outer feedlake.Window) bool {
+	return !w.Start.Before(outer.Start) && !w.End.After(outer.End)
+}
+
+// Merge puts windows that lie side by side together: each group is to be asked
+// for as one.
+func Merge(windows []feedlake.Window) [][]feedlake.Window {
+	var groups [][]feedlake.Window
+	for i, w := range windows {
+		if i > 0 && windows[i-1].End.Equal(w.Start) {
+			last := len(groups) - 1
+			groups[last] = append(groups[last], w)
+			continue
+		}
+		groups = append(groups, []feedlake.Window{w})
+	}
+	return groups
 }
 
 // Lengths of slices.

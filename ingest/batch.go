@@ -16,7 +16,8 @@ type batch struct {
 	pages   [][]feedlake.Post
 	rejects []feedlake.Reject
 	posts   int
-	bytes   int64 // text and payload
+	bytes   int64           // text and payload
+	unnamed map[string]bool // sources with deletions in the batch that do not name the row of a post
 
 	rules            // stay when the batch is emptied
 	suppressed int64 // records of the batch that were left out as taken down
@@ -58,6 +59,9 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 			continue
 		}
 		post.RunID = runID
+		if post.Deleted && (post.Kind == feedlake.KindAccount || post.Kind == feedlake.KindLocal) {
+			b.isUnnamed(post.Source)
+		}
 		b.bytes += int64(len(post.Text) + len(post.Payload))
 		if kept != i {
 			p.Posts[kept] = *post
@@ -71,6 +75,13 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 	for _, r := range p.Rejects {
 		b.reject(r, now, name, runID)
 	}
+}
+
+func (b *batch) isUnnamed(source string) {
+	if b.unnamed == nil {
+		b.unnamed = map[string]bool{}
+	}
+	b.unnamed[source] = true
 }
 
 // unfit says why a post may not enter the lake; "" when it may.

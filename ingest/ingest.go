@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -36,6 +37,7 @@ type Page struct {
 	Rejects  []feedlake.Reject // records that could not be read
 	Next     feedlake.Cursor   // differs from the cursor of the request, unless the page is empty and Done
 	Done     bool              // nothing newer for now
+	Covered  feedlake.Window   // of a backfill: the part of its window that was read whole, from one of its ends on, up to Next; zero: not told
 	Progress Progress
 }
 
@@ -46,6 +48,7 @@ type Estimate struct {
 	Took            time.Duration // waits for limits included
 	Exact           bool          // counted by the platform, not reckoned
 	Note            string        // for people: what cannot be had
+	Unknown         string        // why it is not known, such as "X does not count timelines"; the numbers mean nothing then
 }
 
 // Estimator is a Source that can tell what a window costs, with few requests.
@@ -53,12 +56,19 @@ type Estimator interface {
 	Estimate(ctx context.Context, w feedlake.Window) (Estimate, error)
 }
 
+// Merger is a Source whose way to a window costs more than the window's length
+// tells: a listing without search by time is gone through from its newest post
+// down, whatever the window. A backfill asks it for windows side by side as one,
+// when Merges is true.
+type Merger interface{ Merges() bool }
+
 // Finding is what a look at a credential or a permission found.
 type Finding struct {
 	What string // "token", "search"
 	OK   bool
 	Says string // for people: what was seen
 	Hint string // what to do when it is not OK
+	Down bool   // not OK, but another try may help: no matter of the configuration
 }
 
 // Found is the finding of a look that gave err, or what says tells. A hint that
@@ -67,10 +77,14 @@ func Found(what, says string, err error, hint string) Finding {
 	if err == nil {
 		return Finding{What: what, OK: true, Says: says}
 	}
+	_, down := errors.AsType[*feedlake.RetryError](err)
+	if down {
+		hint = "it cannot be reached, or fails for now: look at base_url and at the way to the network, and try again"
+	}
 	if h, ok := errors.AsType[*feedlake.HintError](err); ok {
 		hint = h.Hint
 	}
-	return Finding{What: what, Says: err.Error(), Hint: hint}
+	return Finding{What: what, Says: err.Error(), Hint: hint, Down: down}
 }
 
 // Prober is a Source that can try its credential and permissions.
@@ -99,6 +113,14 @@ type Env struct {
 	HTTP       *http.Client                               // reaches the network
 	Sleep      func(context.Context, time.Duration) error // waits for a limit; a timer when nil
 	Window     feedlake.Window                            // a backfill's slice: posts created in it, once, and nothing else; zero: follow the source
+	Holdings   Holdings                                   // what the lake holds by now; nil: not known
+}
+
+// Holdings tells what the lake holds of a source, for those that ask whether it is
+// still there. Ids come in ascending order, as strings, and lie above after.
+type Holdings interface {
+	PostIDs(ctx context.Context, source, after string) iter.Seq2[string, error]   // of posts that are not deleted
+	AuthorIDs(ctx context.Context, source, after string) iter.Seq2[string, error] // of their authors
 }
 
 // Decoder fills v from a source's "with" block and refuses unknown keys.

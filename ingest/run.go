@@ -3,13 +3,10 @@ package ingest
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +21,12 @@ const (
 	propDelivered = "feedlake.delivered." // of raw.rejects: the outbox added last
 )
 
+// PropWithdraw is a property of raw.posts; the source's name follows. It is there
+// once a source has landed deletions that do not name the row of a post. Ingest
+// sets it, to another value each time; ingest/withdraw replaces it by the snapshot
+// up to which it has worked.
+const PropWithdraw = "feedlake.withdraw."
+
 // Defaults of Options.
 const (
 	DefaultBatchRows  = 100_000
@@ -35,9 +38,10 @@ type Options struct {
 	Name       string // configured name of the source; names its cursor
 	RunID      string // stored in every row and commit
 	Source     Source
-	Slice      feedlake.Window // of a backfill, which Source was opened for; zero: follow the source
-	NotBefore  time.Time       // posts made before it do not enter; zero: all do
-	Pseudonyms *Pseudonyms     // nil: accounts land as they are
+	Slice      feedlake.Window   // of a backfill, which Source was opened for; zero: follow the source
+	Parts      []feedlake.Window // slices that make up Slice, in time order: each counts as read as soon as Source says so; nil: Slice alone
+	NotBefore  time.Time         // posts made before it do not enter; zero: all do
+	Pseudonyms *Pseudonyms       // nil: accounts land as they are
 	Lake       *lake.Lake
 	BatchRows  int   // records a commit, DefaultBatchRows when 0
 	BatchBytes int64 // text and payload a commit, DefaultBatchBytes when 0
@@ -88,6 +92,8 @@ type run struct {
 	nonce  string          // makes commit ids of this run unlike those of every other
 	cursor feedlake.Cursor // landed
 	place  string          // landed value of the property that holds the cursor
+	left   feedlake.Window // of Slice, by what is landed
+	whole  feedlake.Window // of Slice, read with what is in the batch
 	box    string          // landed value of propOutbox
 	batch  batch
 	done   Result
@@ -101,7 +107,7 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	if o.BatchBytes == 0 {
 		o.BatchBytes = DefaultBatchBytes
 	}
-	r := &run{Options: o, nonce: rand.Text()[:8]}
+	r := &run{Options: o, nonce: rand.Text()[:8], left: o.Slice}
 	for _, s := range []lake.Spec{lake.RawPosts(), lake.RawRejects()} {
 		if err := o.Lake.Ensure(ctx, s); err != nil {
 			return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
@@ -147,13 +153,17 @@ func (r *run) find(ctx context.Context) (err error) {
 }
 
 // placeAt is the property's value when the run has come to a cursor, or to the
-// end for now.
-func (r *run) placeAt(to feedlake.Cursor, done bool) (string, error) {
+// end for now, and what is left of the slice then.
+func (r *run) placeAt(to feedlake.Cursor, done bool) (place string, left feedlake.Window, err error) {
 	if !r.sliced() {
-		return string(to), nil
+		return string(to), left, nil
 	}
 	b, err := parseBacklog(r.place)
-	return b.with(r.Slice, to, done).String(), err
+	read := []feedlake.Window{r.left}
+	if !done {
+		read, left = split(r.Parts, r.left, r.whole)
+	}
+	return b.moved(r.left, left, read, to).String(), left, err
 }
 
 // posts reads a property of raw.posts.
@@ -177,7 +187,7 @@ func (r *run) drain(ctx context.Context) error {
 		if rows := len(page.Posts) + len(page.Rejects); page.Next == next && (rows > 0 || !page.Done) {
 			return fmt.Errorf("fetch %s from %s: a page of %d records did not move the cursor", r.Name, shown(next), rows)
 		}
-		next = page.Next
+		next, r.whole = page.Next, page.Covered
 		r.batch.add(page, r.Now(), r.Name, r.RunID)
 		r.report(page)
 		if r.batch.rows() >= r.BatchRows || r.batch.bytes >= r.BatchBytes || page.Done {
@@ -260,7 +270,7 @@ func (r *run) fetch(ctx context.Context, from feedlake.Cursor) (page Page, err e
 // flush lands the batch: its files first, then one commit that adds the posts
 // and moves the cursor, then the rejects.
 func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
-	place, err := r.placeAt(to, done)
+	place, left, err := r.placeAt(to, done)
 	if err != nil || place == r.place {
 		return err
 	}
@@ -274,9 +284,12 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
 	if err != nil {
 		return fmt.Errorf("land %s: %w", r.Name, err)
 	}
+	set := map[string]string{r.prop() + r.Name: place, propOutbox + r.Name: box}
+	for source := range r.batch.unnamed {
+		set[PropWithdraw+source] = "due " + id
+	}
 	s, err := r.Lake.Commit(ctx, lake.Commit{
-		Table: lake.RawPosts().Name, ID: id, Add: added,
-		Set:     map[string]string{r.prop() + r.Name: place, propOutbox + r.Name: box},
+		Table: lake.RawPosts().Name, ID: id, Add: added, Set: set,
 		Expect:  map[string]string{r.prop() + r.Name: r.place, propOutbox + r.Name: r.box},
 		Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
 	})
@@ -284,7 +297,7 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
 		return fmt.Errorf("land %s: %w", r.Name, err)
 	}
 	posts, rejects := r.batch.posts, len(r.batch.rejects)
-	r.cursor, r.place, r.box = to, place, box
+	r.cursor, r.place, r.left, r.box = to, place, left, box
 	r.done.Commits++
 	r.done.Posts += int64(posts)
 	r.done.Rejects += int64(rejects)
@@ -294,104 +307,6 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
 	r.batch.reset()
 	r.Log.InfoContext(ctx, "batch landed", "source", r.Name, "rows", posts, "rejects", rejects, "suppressed", r.done.Suppressed, "snapshot", s.ID, "took", r.Now().Sub(began))
 	return r.deliver(ctx)
-}
-
-// outbox is the value of propOutbox: files of rejects that belong to the posts
-// landed in the same commit. They are written, but join raw.rejects only in a
-// second commit; whoever finds an outbox that is not delivered delivers it
-// before anything else. After names the outbox before this one, so that a late
-// writer cannot deliver twice.
-type outbox struct {
-	ID    string   `json:"id"`
-	After string   `json:"after,omitempty"`
-	Files []string `json:"files"`
-}
-
-func parseBox(s string) (outbox, error) {
-	var b outbox
-	if s == "" {
-		return b, nil
-	}
-	if err := json.Unmarshal([]byte(s), &b); err != nil {
-		return b, fmt.Errorf("read property %s: %w", propOutbox, err)
-	}
-	return b, nil
-}
-
-// nextBox writes the batch's rejects and returns the outbox that names them;
-// without rejects the present one stays.
-func (r *run) nextBox(ctx context.Context, id string) (string, error) {
-	if len(r.batch.rejects) == 0 {
-		return r.box, nil
-	}
-	path, err := lake.WriteRows(ctx, r.Lake, lake.RawRejects().Name, "", r.batch.rejects)
-	if err != nil {
-		return "", err
-	}
-	old, err := parseBox(r.box)
-	if err != nil {
-		return "", err
-	}
-	b, err := json.Marshal(outbox{ID: id, After: old.ID, Files: []string{path}})
-	return string(b), err
-}
-
-// deliver adds the rejects of the landed outbox to raw.rejects, once, whoever
-// else tries the same.
-func (r *run) deliver(ctx context.Context) error {
-	for range 10 {
-		box, err := parseBox(r.box)
-		if err != nil || box.ID == "" {
-			return err
-		}
-		last, err := r.Lake.Property(ctx, lake.RawRejects().Name, propDelivered+r.Name)
-		if err != nil {
-			return fmt.Errorf("deliver rejects of %s: %w", r.Name, err)
-		}
-		if last == box.ID {
-			return nil
-		}
-		err = r.addRejects(ctx, box)
-		if lost := missing(err, box.Files); lost != "" { // deleted by hand: the source must not be stuck on it
-			r.Log.ErrorContext(ctx, "rejects are lost, their file is gone", "source", r.Name, "file", lost)
-			box.Files = nil
-			err = r.addRejects(ctx, box)
-		}
-		if !errors.Is(err, feedlake.ErrConflict) {
-			return err
-		}
-		now, err := r.posts(ctx, propOutbox)
-		if err != nil {
-			return err
-		}
-		if now != r.box { // another run went on, which it does only after it has delivered this box
-			return nil
-		}
-	}
-	return fmt.Errorf("deliver rejects of %s: %w", r.Name, feedlake.ErrConflict)
-}
-
-func (r *run) addRejects(ctx context.Context, box outbox) error {
-	prop := propDelivered + r.Name
-	_, err := r.Lake.Commit(ctx, lake.Commit{
-		Table: lake.RawRejects().Name, ID: box.ID, Add: box.Files,
-		Set: map[string]string{prop: box.ID}, Expect: map[string]string{prop: box.After},
-		Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
-	})
-	if err != nil {
-		return feedlake.Hint(fmt.Errorf("deliver rejects of %s: %w", r.Name, err), "run again: the posts are landed, and the next run adds their rejects first")
-	}
-	return nil
-}
-
-// missing names the file of files that an error says is not there; "" when it
-// says another thing.
-func missing(err error, files []string) string {
-	var path *fs.PathError
-	if errors.As(err, &path) && errors.Is(path, fs.ErrNotExist) && slices.Contains(files, path.Path) {
-		return path.Path
-	}
-	return ""
 }
 
 // shown spells a cursor for a message.
