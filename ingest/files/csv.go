@@ -282,14 +282,23 @@ func (r *csvReader) stray(ctx context.Context, p *page, state csvState) error {
 	}
 	at := r.rec.at(r.line, r.offset)
 	head, _, found := strings.Cut(string(r.window()[:min(len(r.window()), feedlake.MaxRejectPayload)]), "\n")
-	if !found && r.ended() && bytes.IndexByte(r.window(), '\n') < 0 {
-		return r.last(p)
+	if !found && bytes.IndexByte(r.window(), '\n') < 0 {
+		switch {
+		case r.ended():
+			return r.last(p)
+		case len(r.window()) <= r.max: // the line may be the last, and grow
+			return r.more(ctx)
+		}
 	}
-	if _, err := r.skip(ctx); err != nil {
+	size, err := r.skip(ctx)
+	if err != nil {
 		return err
 	}
 	reason := "broken CSV: a quoted field is never closed"
-	if state == csvStray {
+	switch {
+	case size > int64(r.max):
+		reason = tooLong(size, r.max)
+	case state == csvStray:
 		reason = "broken CSV: text behind the closing quote of a field"
 	}
 	r.rec.reject(p, reason, head, at)
@@ -311,6 +320,10 @@ func (r *csvReader) long(ctx context.Context, p *page) error {
 // counts, unless the file is damaged and may have lost the end of it.
 func (r *csvReader) last(p *page) error {
 	return lastRecord(r.stream, &r.rec, p, func(rest string) bool {
+		if len(rest) > r.max {
+			r.rec.reject(p, tooLong(int64(len(rest)), r.max), rest, r.rec.at(r.line, r.offset))
+			return true
+		}
 		if r.damage() != "" {
 			return false
 		}
@@ -325,71 +338,6 @@ func (r *csvReader) last(p *page) error {
 		r.records(p)
 		return true
 	})
-}
-
-type csvState int
-
-const (
-	csvWhole csvState = iota // a record ends
-	csvMore                  // no end yet
-	csvOpen                  // no end yet, and a quote is open
-	csvStray                 // a closing quote with text behind it
-)
-
-// csvRecord finds the end of the first record of w, newline included. A quote
-// opens a field only at its begin, as RFC 4180 has it; elsewhere it is text.
-func csvRecord(w []byte, comma byte, ended bool) (int, csvState) {
-	for i := 0; ; i++ { // i: begin of a field
-		if i < len(w) && w[i] == '"' {
-			n, state := csvQuoted(w[i+1:], comma, ended)
-			if i += 1 + n; state != csvWhole {
-				return i, state
-			}
-		} else {
-			for i < len(w) && w[i] != comma && w[i] != '\n' {
-				i++
-			}
-		}
-		switch {
-		case i >= len(w) && ended:
-			return len(w), csvWhole
-		case i >= len(w):
-			return i, csvMore
-		case w[i] == '\n':
-			return i + 1, csvWhole
-		}
-	}
-}
-
-// csvQuoted finds the comma or newline behind a quoted field whose text begins
-// at w.
-func csvQuoted(w []byte, comma byte, ended bool) (int, csvState) {
-	for i := 0; ; {
-		q := bytes.IndexByte(w[i:], '"')
-		if q < 0 {
-			return len(w), csvOpen
-		}
-		i += q + 1
-		switch {
-		case i == len(w) && ended:
-			return i, csvWhole
-		case i == len(w):
-			return i, csvMore
-		case w[i] == '"':
-			i++
-		case w[i] == comma || w[i] == '\n':
-			return i, csvWhole
-		case w[i] == '\r' && i+1 < len(w) && w[i+1] == '\n':
-			return i + 1, csvWhole
-		case w[i] == '\r' && i+1 == len(w):
-			if ended {
-				return i + 1, csvWhole
-			}
-			return i, csvMore
-		default:
-			return i, csvStray
-		}
-	}
 }
 
 // appendJSON appends s as a JSON string, without the escapes that only HTML
