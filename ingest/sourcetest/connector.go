@@ -59,6 +59,57 @@ type Server interface {
 	Edited(id string) bool // whether a post comes in two versions
 }
 
+// Part is a server of which a source reads a part: the posts whose ids Reads
+// holds for.
+type Part struct {
+	Server
+	Reads func(id string) bool
+}
+
+// Live lists those of the part.
+func (p Part) Live() []string { return p.only(p.Server.Live()) }
+
+// All lists those of the part.
+func (p Part) All() []string { return p.only(p.Server.All()) }
+
+func (p Part) only(ids []string) []string {
+	return slices.DeleteFunc(ids, func(id string) bool { return !p.Reads(id) })
+}
+
+// ReadBy makes the servers of start the part that a source reads of them: what
+// comes of one with no fault, and of one with each of faults, which may show what
+// another has deleted.
+func ReadBy[F ~string](t *testing.T, start func([]F, func() time.Time) (Server, error), open func(*testing.T, ingest.Env, string) ingest.Source, faults ...F,
+) func([]F, func() time.Time) (Server, error) {
+	t.Helper()
+	read := map[string]bool{}
+	for _, set := range append([][]F{nil}, each(faults)...) {
+		clock := NewClock()
+		s, err := start(set, clock.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(s)
+		r := reader{t: t, clock: clock, open: func() ingest.Source { return open(t, clock.Env(t, "source"), server.URL) }}
+		r.drain()
+		server.Close()
+		for _, p := range r.posts {
+			read[p.ID] = true
+		}
+	}
+	return func(faults []F, now func() time.Time) (Server, error) {
+		s, err := start(faults, now)
+		return Part{s, func(id string) bool { return read[id] }}, err
+	}
+}
+
+func each[F any](list []F) (out [][]F) {
+	for _, f := range list {
+		out = append(out, []F{f})
+	}
+	return out
+}
+
 // Connector runs the contract of sources that ask an API, against a simulator of
 // the platform with each of its faults and with all of them: every post that can
 // be read comes exactly once, whatever happens between, also with another source

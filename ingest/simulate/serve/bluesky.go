@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -28,6 +29,7 @@ func newBluesky(s *Server) platform { return bluesky{s, &jetstream{s: s}} }
 func (b bluesky) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /xrpc/com.atproto.server.createSession", b.createSession)
 	mux.HandleFunc("POST /xrpc/com.atproto.server.refreshSession", b.refreshSession)
+	mux.HandleFunc("GET /xrpc/app.bsky.actor.getProfile", b.profile)
 	mux.HandleFunc("GET /xrpc/app.bsky.feed.searchPosts", b.search)
 	mux.HandleFunc("GET /xrpc/app.bsky.feed.getAuthorFeed", b.authorFeed)
 	mux.HandleFunc("GET /subscribe", b.stream.v1)
@@ -117,9 +119,40 @@ func (b bluesky) refreshSession(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b bluesky) session(w http.ResponseWriter, handle string) {
+	did := bskyDID(handle)
 	writeJSON(w, http.StatusOK, map[string]any{
-		"did": bskyDID(handle), "handle": handle, "active": true, "accessJwt": b.s.grant(2 * time.Hour), "refreshJwt": b.s.grant(60 * 24 * time.Hour),
+		"did": did, "handle": handle, "active": true, "accessJwt": b.jwt(did, "access", 2*time.Hour), "refreshJwt": b.jwt(did, "refresh", 60*24*time.Hour),
 	})
+}
+
+// bskyTokenHead begins every token.
+func bskyTokenHead() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "."
+}
+
+// jwt makes a token in the form of RFC 7519, which other clients look into. Its
+// signature is none.
+func (b bluesky) jwt(did, scope string, life time.Duration) string {
+	return b.s.grantAs(life, func(name string, expires time.Time) string {
+		claims := fmt.Sprintf(`{"scope":"com.atproto.%s","sub":%q,"jti":%q,"iat":%d,"exp":%d,"aud":"did:web:social.example"}`,
+			scope, did, name, expires.Add(-life).Unix(), expires.Unix())
+		return bskyTokenHead() + base64.RawURLEncoding.EncodeToString([]byte(claims)) + "." + base64.RawURLEncoding.EncodeToString([]byte(name))
+	})
+}
+
+// profile tells of an account, whatever it is called; the SDK for Python asks for
+// its own when it signs in.
+func (bluesky) profile(w http.ResponseWriter, r *http.Request) {
+	actor := r.URL.Query().Get("actor")
+	if actor == "" {
+		bskyError(w, http.StatusBadRequest, "InvalidRequest", `Error: Params must have the property "actor"`)
+		return
+	}
+	did, handle := bskyDID(actor), actor
+	if strings.HasPrefix(actor, "did:") {
+		did, handle = actor, "handle.invalid"
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"did": did, "handle": handle})
 }
 
 // refused answers a request whose token is no good. An expired token gets a
@@ -131,7 +164,7 @@ func (b bluesky) refused(w http.ResponseWriter, r *http.Request) bool {
 		b.unauthorized(w)
 	case b.s.known(token):
 		return false
-	case strings.HasPrefix(token, "simulated-token-"):
+	case strings.HasPrefix(token, bskyTokenHead()):
 		bskyError(w, http.StatusBadRequest, "ExpiredToken", "Token has expired")
 	default:
 		bskyError(w, http.StatusBadRequest, "InvalidToken", "Bad token")

@@ -101,7 +101,7 @@ func TestBlueskyErrors(t *testing.T) {
 	}{
 		"nobody":         {http.MethodGet, search + "?q=x&cursor=25", "", "", 403, "Forbidden"},
 		"foreign token":  {http.MethodGet, search + "?q=x", "y", "", 400, "InvalidToken"},
-		"used token":     {http.MethodGet, search + "?q=x", "simulated-token-0", "", 400, "ExpiredToken"},
+		"used token":     {http.MethodGet, search + "?q=x", "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.e30", "", 400, "ExpiredToken"},
 		"no query":       {http.MethodGet, search, token, "", 400, "InvalidRequest"},
 		"limit":          {http.MethodGet, search + "?q=x&limit=101", token, "", 400, "InvalidRequest"},
 		"no actor":       {http.MethodGet, feed, "", "", 400, "InvalidRequest"},

@@ -22,7 +22,7 @@ const (
 	Expire  Fault = "expire"  // tokens expire after some requests
 	Appear  Fault = "appear"  // new posts appear while pages are read
 	Skew    Fault = "skew"    // the server's clock is an hour ahead
-	Vanish  Fault = "vanish"  // posts are deleted while pages are read
+	Vanish  Fault = "vanish"  // posts are deleted while pages are read, and one account with all of its posts
 )
 
 // Faults lists them.
@@ -143,10 +143,15 @@ type token struct {
 
 // grant makes a token that lives so long.
 func (s *Server) grant(life time.Duration) string {
+	return s.grantAs(life, func(name string, _ time.Time) string { return name })
+}
+
+// grantAs makes a token that lives so long, spelled as the platform spells them.
+func (s *Server) grantAs(life time.Duration, spell func(name string, expires time.Time) string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := fmt.Sprintf("simulated-token-%d-%d", s.opts.Seed, len(s.tokens)+1)
 	t := token{left: -1, expires: s.now().Add(life)}
+	name := spell(fmt.Sprintf("simulated-token-%d-%d", s.opts.Seed, len(s.tokens)+1), t.expires)
 	if s.has(Expire) {
 		t.left = everyExpire
 	}

@@ -138,8 +138,8 @@ func (l listing) after(n int64) int {
 	return 0
 }
 
-// paging is the way to the next page. The link holds the access token, as the
-// platform's does.
+// paging is the way to the next page, on this server. The link holds the access
+// token, as the platform's does.
 func (g *instagram) paging(r *http.Request, param, token string) map[string]any {
 	next := url.Values{}
 	maps.Copy(next, r.URL.Query())
@@ -152,7 +152,7 @@ func (g *instagram) paging(r *http.Request, param, token string) map[string]any 
 	next.Set(param, token)
 	return map[string]any{
 		"cursors": map[string]any{"after": cursor},
-		"next":    "https://graph.facebook.com" + r.URL.Path + "?" + next.Encode(),
+		"next":    "http://" + r.Host + r.URL.Path + "?" + next.Encode(),
 	}
 }
 

@@ -24,6 +24,7 @@ type jetstream struct {
 	log     []happening
 	created map[int64]bool
 	deleted map[int64]bool
+	left    bool // the log tells that the leaver left
 	cuts    int
 }
 
@@ -32,6 +33,7 @@ type happening struct {
 	at   time.Time // when the server saw it
 	item *simulate.Item
 	gone bool
+	left string // the account that was deleted
 }
 
 // Bounds of the simulated Jetstream.
@@ -47,7 +49,7 @@ func (j *jetstream) happened() []happening {
 	for _, it := range j.s.visible() {
 		visible[it.N] = true
 	}
-	n, now := j.s.appeared(), j.s.now().UTC()
+	n, now, left := j.s.appeared(), j.s.now().UTC(), j.s.hasLeft()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.created == nil {
@@ -63,6 +65,9 @@ func (j *jetstream) happened() []happening {
 		}
 		if !visible[it.N] && !j.deleted[it.N] {
 			j.deleted[it.N] = true
+			if left && j.s.leaver(it) {
+				continue // nothing is said of the posts of an account that is deleted
+			}
 			at := cmp.Or(it.DeletedAt, now)
 			if at.After(now) { // Vanish takes it before its time
 				at = now
@@ -74,14 +79,18 @@ func (j *jetstream) happened() []happening {
 		slices.SortStableFunc(fresh, func(a, b happening) int { return a.at.Compare(b.at) })
 	}
 	last := time.Time{}
+	if left && !j.left {
+		j.left = true
+		fresh = append(fresh, happening{at: now, left: bskyDID(j.s.items[len(j.s.items)/2].Author.Name)})
+	}
 	for _, h := range append(fresh, happening{at: now.Add(time.Microsecond)}) {
 		if len(j.log) > 0 {
 			last = j.log[len(j.log)-1].at
 		}
-		if h.item == nil && !h.at.After(last) {
+		if h.item == nil && h.left == "" && !h.at.After(last) {
 			break
 		}
-		if !first && h.item != nil {
+		if !first && (h.item != nil || h.left != "") {
 			h.at = now
 		}
 		if h.at.Before(last) {
@@ -219,7 +228,15 @@ func (j *jetstream) commit(h happening) map[string]any {
 	return out
 }
 
+// account is what an event tells of an account that was deleted.
+func (h happening) account(seq int) map[string]any {
+	return map[string]any{"active": false, "status": "deleted", "did": h.left, "seq": seq, "time": h.at.Format(jetstreamTime)}
+}
+
 func (j *jetstream) eventV1(seq int, h happening) map[string]any {
+	if h.left != "" {
+		return map[string]any{"did": h.left, "time_us": h.at.UnixMicro(), "kind": "account", "account": h.account(seq)}
+	}
 	if h.item == nil {
 		did := bskyDID("someone")
 		return map[string]any{
@@ -235,7 +252,9 @@ const jetstreamType = "network.bsky.jetstream.subscribeEvents#"
 
 func (j *jetstream) eventV2(seq int, h happening) map[string]any {
 	var out map[string]any
-	if h.item == nil {
+	if h.left != "" {
+		out = map[string]any{"$type": jetstreamType + "account", "did": h.left, "account": h.account(seq)}
+	} else if h.item == nil {
 		did := bskyDID("someone")
 		out = map[string]any{"$type": jetstreamType + "identity", "did": did, "identity": map[string]any{"did": did, "handle": "someone.bsky.social", "seq": seq, "time": h.at.Format(jetstreamTime)}}
 	} else {

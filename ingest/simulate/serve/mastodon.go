@@ -2,7 +2,6 @@ package serve
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,8 +19,9 @@ import (
 // description and streams (docs.joinmastodon.org). Reposts are not on public
 // timelines: an item that repeats another is a post here.
 type mastodon struct {
-	s    *Server
-	last *lastPage
+	s     *Server
+	last  *lastPage
+	heard *heard
 }
 
 // lastPage is the page of a timeline that was sent before; see Repeat.
@@ -52,13 +52,16 @@ const (
 	mastodonClosed = "closed"            // a tag whose timeline nobody may read
 )
 
-func newMastodon(s *Server) platform { return mastodon{s, &lastPage{}} }
+func newMastodon(s *Server) platform { return mastodon{s, &lastPage{}, &heard{}} }
 
 func (m mastodon) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/timelines/public", m.public)
 	mux.HandleFunc("GET /api/v1/timelines/tag/{tag}", m.tagged)
 	mux.HandleFunc("GET /api/v1/statuses/{id}", m.status)
-	mux.HandleFunc("GET /api/v2/instance", m.instance)
+	for _, end := range [...]string{"", "/{$}"} { // Mastodon.py ends these with a slash
+		mux.HandleFunc("GET /api/v2/instance"+end, m.instance)
+		mux.HandleFunc("GET /api/v1/instance"+end, m.oldInstance)
+	}
 	mux.HandleFunc("GET /api/v1/apps/verify_credentials", m.credentials)
 	mux.HandleFunc("GET /api/v1/streaming/public", m.stream)
 	mux.HandleFunc("GET /api/v1/streaming/hashtag", m.stream)
@@ -249,44 +252,6 @@ func (m mastodon) credentials(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"id": "1", "name": "feedlake", "website": nil, "scopes": []string{"read"}, "redirect_uri": "urn:ietf:wg:oauth:2.0:oob", "redirect_uris": []string{"urn:ietf:wg:oauth:2.0:oob"}})
 	}
 }
-
-// stream sends the newest posts one by one, oldest first, then an edit and a
-// deletion, and ends: a proxy ends streams now and then.
-func (m mastodon) stream(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Authorization") == "" {
-		mastodonError(w, http.StatusUnauthorized, "Missing access token")
-		return
-	}
-	if !m.signedIn(w, r) {
-		return
-	}
-	tag := strings.ToLower(r.URL.Query().Get("tag"))
-	var found []*simulate.Item
-	for _, it := range m.s.visible() {
-		if tag == "" || slices.Contains(hashtags(it.Text), tag) {
-			found = append(found, it)
-		}
-	}
-	found = found[max(0, len(found)-streamed):]
-	w.Header().Set("Content-Type", "text/event-stream")
-	_, _ = fmt.Fprint(w, ":)\n\n")
-	for i, it := range found {
-		text, err := json.Marshal(m.told(it))
-		if err != nil { // a value of our own that JSON cannot hold
-			return
-		}
-		_, _ = fmt.Fprintf(w, "event: update\ndata: %s\n\n", text)
-		switch i {
-		case streamed / 2:
-			_, _ = fmt.Fprintf(w, "event: status.update\ndata: %s\n\n", text)
-		case streamed - 1:
-			_, _ = fmt.Fprintf(w, ":thump\n\nevent: delete\ndata: %s\n\n", local(found[0]))
-		}
-	}
-}
-
-// streamed is how many posts a stream sends.
-const streamed = 10
 
 // kindOf is how a timeline shows an item.
 func kindOf(it *simulate.Item) string {

@@ -96,7 +96,15 @@ func (m mastodon) account(it *simulate.Item) map[string]any {
 func (m mastodon) instance(w http.ResponseWriter, _ *http.Request) {
 	feeds := map[string]any{"local": "public", "remote": "public"}
 	writeJSON(w, http.StatusOK, map[string]any{
-		"domain": mastodonHost, "title": "Simulated", "version": "4.5.0", "source_url": "https://github.com/mastodon/mastodon", "description": "",
+		"domain": mastodonHost, "title": "Simulated", "version": mastodonVersion, "api_versions": map[string]any{"mastodon": 7}, "source_url": "https://github.com/mastodon/mastodon", "description": "",
 		"configuration": map[string]any{"timelines_access": map[string]any{"live_feeds": feeds, "hashtag_feeds": feeds}},
 	})
+}
+
+const mastodonVersion = "4.5.0"
+
+// oldInstance is the description of before Mastodon 4, which clients still ask
+// for the version.
+func (mastodon) oldInstance(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"uri": mastodonHost, "title": "Simulated", "version": mastodonVersion})
 }

@@ -72,9 +72,12 @@ func (d reddit) parent(it *simulate.Item) *simulate.Item { return &d.s.items[d.p
 
 func (d reddit) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/v1/access_token", d.token)
-	mux.HandleFunc("GET /r/{sub}/{listing}", d.signed(d.listing))
-	mux.HandleFunc("GET /comments/{id}", d.signed(d.tree))
-	mux.HandleFunc("/api/morechildren", d.signed(d.moreChildren))
+	for _, end := range [...]string{"", "/{$}"} { // PRAW ends some paths with a slash
+		mux.HandleFunc("GET /r/{sub}/{listing}"+end, d.signed(d.listing))
+		mux.HandleFunc("GET /comments/{id}"+end, d.signed(d.tree))
+		mux.HandleFunc("GET /comments/{id}/{title}/{comment}"+end, d.signed(d.tree))
+		mux.HandleFunc("/api/morechildren"+end, d.signed(d.moreChildren))
+	}
 	mux.HandleFunc("GET /subreddits/search", d.signed(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, redditListing(nil, nil)) }))
 }
 
@@ -125,7 +128,7 @@ func (reddit) limit(r *http.Request) (string, int, time.Duration) {
 func (reddit) headers(h http.Header, l limitState) {
 	h.Set("X-Ratelimit-Used", strconv.Itoa(l.calls-l.remaining))
 	h.Set("X-Ratelimit-Remaining", fmt.Sprintf("%.1f", float64(l.remaining)))
-	h.Set("X-Ratelimit-Reset", strconv.FormatFloat(math.Ceil(l.reset.Sub(l.now).Seconds()*10)/10, 'f', -1, 64))
+	h.Set("X-Ratelimit-Reset", strconv.Itoa(int(math.Ceil(l.reset.Sub(l.now).Seconds())))) // whole seconds: other clients read no others
 }
 
 func (reddit) limited(w http.ResponseWriter, _ limitState) {
@@ -209,7 +212,7 @@ func (d reddit) listing(w http.ResponseWriter, r *http.Request) {
 	kind, sort, period := "t3_", r.PathValue("listing"), orElse(q.Get("t"), "day")
 	words := ""
 	switch sort {
-	case "new", "hot":
+	case "new", "hot", "rising":
 		sort, period = "new", "all"
 	case "comments":
 		kind, sort, period = "t1_", "new", "all"

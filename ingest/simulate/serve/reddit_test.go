@@ -171,7 +171,7 @@ func TestRedditErrors(t *testing.T) {
 		"/r/simquarantined/new":                       `403 {"error":403,"message":"Forbidden","reason":"quarantined"}`,
 		"/r/simbanned/new":                            `404 {"error":404,"message":"Not Found","reason":"banned"}`,
 		"/r/simnothing/new":                           `302 `,
-		"/r/simnews/rising":                           `404 {"error":404,"message":"Not Found"}`,
+		"/r/simnews/gilded":                           `404 {"error":404,"message":"Not Found"}`,
 		"/comments/zzz":                               `404 {"error":404,"message":"Not Found"}`,
 		"/api/morechildren?link_id=t3_zzz&children=a": `200 {"json":{"errors":[["BAD_REQUEST","you sent too many children","children"]]}}`,
 	} {

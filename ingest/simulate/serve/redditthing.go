@@ -51,8 +51,11 @@ func (d reddit) common(it *simulate.Item) map[string]any {
 func (d reddit) submission(it *simulate.Item) map[string]any {
 	text, _ := d.text(it)
 	title, body, _ := strings.Cut(text, ". ")
-	path := redditPath(d.sub(it), d.id(it))
 	out := d.common(it)
+	if d.s.gone(it) {
+		body = d.forget(out)
+	}
+	path := redditPath(d.sub(it), d.id(it))
 	comments := int64(0)
 	if it.Replies != nil {
 		comments = *it.Replies
@@ -87,8 +90,7 @@ func (d reddit) comment(it *simulate.Item, replies any) map[string]any {
 	text, _ := d.text(it)
 	out := d.common(it)
 	if d.s.gone(it) {
-		text, out["author"] = "[deleted]", "[deleted]"
-		delete(out, "author_fullname")
+		text = d.forget(out)
 	}
 	root := d.root(it)
 	if replies == nil {
@@ -99,6 +101,13 @@ func (d reddit) comment(it *simulate.Item, replies any) map[string]any {
 		"replies": replies, "controversiality": 0, "score_hidden": it.Likes == nil,
 	})
 	return out
+}
+
+// forget takes the author out of a thing that is gone, and returns its text.
+func (reddit) forget(thing map[string]any) (text string) {
+	thing["author"] = "[deleted]"
+	delete(thing, "author_fullname")
+	return "[deleted]"
 }
 
 // listed adds what a listing of comments says of their submissions.
@@ -170,14 +179,15 @@ func redditMore(parent string, children []string, id string, count int) map[stri
 }
 
 // tree answers with a submission and its comments, or with those at one of them.
+// A submission that is gone stays above its comments.
 func (d reddit) tree(w http.ResponseWriter, r *http.Request) {
 	root := d.number("t3_" + r.PathValue("id"))
-	if root == nil || root.Kind == feedlake.KindReply || d.s.gone(root) {
+	if root == nil || root.Kind == feedlake.KindReply || d.s.gone(root) && len(d.below(root)) == 0 {
 		writeJSON(w, http.StatusNotFound, map[string]any{"message": "Not Found", "error": 404})
 		return
 	}
 	var comments []any
-	if id := r.URL.Query().Get("comment"); id == "" {
+	if id := orElse(r.PathValue("comment"), r.URL.Query().Get("comment")); id == "" {
 		comments = d.comments(root, 0)
 	} else if c := d.number("t1_" + id); c != nil && d.root(c) == root {
 		comments = []any{d.thing(c, redditListing(d.comments(c, 0), nil))}

@@ -160,10 +160,28 @@ func (s *Server) gone(it *simulate.Item) bool {
 	if s.has(Vanish) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return it.N%97 == 13 && int(it.N/97) < s.requests
+		return it.N%97 == 13 && int(it.N/97) < s.requests || s.left() && s.leaver(it)
 	}
 	return !it.DeletedAt.IsZero() && !it.DeletedAt.After(s.opts.Now())
 }
+
+// leaver reports whether an item is by the account that leaves with Vanish, and
+// takes all its posts away.
+func (s *Server) leaver(it *simulate.Item) bool {
+	return it.Author.ID == s.items[len(s.items)/2].Author.ID
+}
+
+// left reports whether the leaver has left; s.mu is held.
+func (s *Server) left() bool { return s.has(Vanish) && s.requests >= requestsToLeave }
+
+func (s *Server) hasLeft() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.left()
+}
+
+// requestsToLeave is at which request the leaver leaves.
+const requestsToLeave = 6
 
 // seconds is how long the limit lasts, rounded up.
 func (l limitState) seconds() int { return max(1, int(math.Ceil(l.reset.Sub(l.now).Seconds()))) }

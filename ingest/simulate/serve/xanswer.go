@@ -204,41 +204,59 @@ func (x *xAPI) lookup(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, out)
 }
 
-// counts tells how many posts a search finds, by hour or day.
+// counts tells how many posts a search finds, by minute, hour or day: without
+// gaps, the first and the last cut where the time asked for begins and ends.
 func (x *xAPI) counts(back time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		match, parameter, message := x.filter(q, "", back)
+		every, ok := map[string]time.Duration{"minute": time.Minute, "": time.Hour, "hour": time.Hour, "day": 24 * time.Hour}[q.Get("granularity")]
+		if message == "" && !ok {
+			parameter, message = "granularity", "The `granularity` must be one of minute, hour, day"
+		}
 		if message != "" {
 			xProblem(w, parameter, q.Get(parameter), message)
 			return
 		}
-		every := time.Hour
-		if q.Get("granularity") == "day" {
-			every = 24 * time.Hour
+		var found []*simulate.Item
+		for _, it := range x.s.visible() {
+			if match(it) {
+				found = append(found, it)
+			}
 		}
 		words, _ := xVocabulary(q)
-		var data []any
-		total, n, at := 0, 0, time.Time{}
-		flush := func() {
-			if n > 0 {
-				data = append(data, map[string]any{"start": at.Format(xTime), "end": at.Add(every).Format(xTime), words.one + "_count": n})
+		from, to := x.counted(q, back, found)
+		data := []any{}
+		for at, n := from, 0; at.Before(to); {
+			end := at.Truncate(every).Add(every)
+			if end.After(to) {
+				end = to
 			}
-			n = 0
+			first := n
+			for n < len(found) && found[n].At.Before(end) {
+				n++
+			}
+			data = append(data, map[string]any{"start": at.Format(xTime), "end": end.Format(xTime), words.one + "_count": n - first})
+			at = end
 		}
-		for _, it := range x.s.visible() {
-			if !match(it) {
-				continue
-			}
-			if b := it.At.UTC().Truncate(every); !b.Equal(at) {
-				flush()
-				at = b
-			}
-			n, total = n+1, total+1
-		}
-		flush()
-		writeJSON(w, http.StatusOK, map[string]any{"data": data, "meta": map[string]any{"total_" + words.one + "_count": total}})
+		writeJSON(w, http.StatusOK, map[string]any{"data": data, "meta": map[string]any{"total_" + words.one + "_count": len(found)}})
 	}
+}
+
+// counted is the time that is asked for, in whole seconds. Without a beginning
+// the whole archive is counted from its first post on.
+func (x *xAPI) counted(q url.Values, back time.Duration, found []*simulate.Item) (from, to time.Time) {
+	to = x.s.now().UTC().Truncate(time.Second)
+	from = to.Add(-back)
+	if back == 0 && len(found) > 0 {
+		from = found[0].At.UTC().Truncate(time.Second)
+	}
+	for name, set := range map[string]*time.Time{"start_time": &from, "end_time": &to} {
+		if t, err := time.Parse(time.RFC3339, q.Get(name)); err == nil {
+			*set = t.UTC()
+		}
+	}
+	return from, to
 }
 
 // usage tells what of the cap is used.

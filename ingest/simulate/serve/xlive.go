@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/feedlake/feedlake/ingest/simulate"
 )
@@ -19,8 +21,9 @@ type xJobs struct {
 	mu    sync.Mutex
 	rules []xRule
 	ids   map[string][]string // uploaded, by job
+	users map[string]bool     // jobs over users
 	asked map[string]int      // how often a job was asked for
-	sent  int                 // posts that streams have sent
+	sent  map[int64]time.Time // when streams have passed over an item first
 	lines int                 // connections of streams
 }
 
@@ -66,27 +69,37 @@ const xBurst = 40
 
 // stream sends what has not been sent yet, with lines between that keep the
 // connection alive, and ends with an error as X does now and then. A connection
-// that asks to make up for what it missed gets the last posts again.
+// that asks to make up for what it missed gets the posts of so many minutes again.
 func (x *xAPI) stream(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	x.jobs.mu.Lock()
 	rules := slices.Clone(x.jobs.rules)
-	sent := x.jobs.sent
-	from := sent
+	sent := maps.Clone(x.jobs.sent)
 	x.jobs.lines++
 	x.jobs.mu.Unlock()
 	if len(rules) == 0 {
 		x.failed(w, http.StatusConflict)
 		return
 	}
-	if q.Get("backfill_minutes") != "" {
-		from = max(0, from-xBurst)
-	}
+	minutes, _ := strconv.Atoi(q.Get("backfill_minutes"))
+	since := x.s.now().Add(-time.Duration(minutes) * time.Minute)
 	flush := http.NewResponseController(w)
 	w.WriteHeader(http.StatusOK)
-	visible := x.s.visible()
-	to := min(len(visible), sent+xBurst)
-	for i, it := range visible[min(from, to):to] {
+	var now []*simulate.Item
+	fresh, more := 0, false
+	for _, it := range x.s.visible() {
+		at, again := sent[it.N]
+		switch {
+		case again && minutes > 0 && !at.Before(since):
+			now = append(now, it)
+		case again:
+		case fresh < xBurst:
+			now, fresh = append(now, it), fresh+1
+		default:
+			more = true
+		}
+	}
+	for i, it := range now {
 		if hit := x.matching(it, rules); len(hit) > 0 {
 			out := x.answer([]*simulate.Item{it}, q)
 			data, _ := out["data"].([]any)
@@ -99,9 +112,16 @@ func (x *xAPI) stream(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	x.jobs.mu.Lock()
-	x.jobs.sent = max(x.jobs.sent, to)
+	if x.jobs.sent == nil {
+		x.jobs.sent = map[int64]time.Time{}
+	}
+	for _, it := range now {
+		if _, again := x.jobs.sent[it.N]; !again {
+			x.jobs.sent[it.N] = x.s.now()
+		}
+	}
 	x.jobs.mu.Unlock()
-	if to < len(visible) {
+	if more {
 		_, _ = io.WriteString(w, `{"errors":[{"title":"operational-disconnect","disconnect_type":"UpstreamOperationalDisconnect","detail":"This stream has been disconnected upstream for operational reasons.","type":"https://api.x.com/2/problems/operational-disconnect"}]}`+"\r\n")
 		return
 	}
@@ -125,25 +145,28 @@ func (x *xAPI) matching(it *simulate.Item, rules []xRule) []any {
 
 func (x *xAPI) createJob(w http.ResponseWriter, r *http.Request) {
 	var body struct{ Type, Name string }
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Type != "tweets" && body.Type != "posts" {
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || !slices.Contains([]string{"tweets", "posts", "users"}, body.Type) {
 		xProblem(w, "type", body.Type, "The `type` must be tweets or users")
 		return
 	}
 	x.jobs.mu.Lock()
 	if x.jobs.ids == nil {
-		x.jobs.ids, x.jobs.asked = map[string][]string{}, map[string]int{}
+		x.jobs.ids, x.jobs.asked, x.jobs.users = map[string][]string{}, map[string]int{}, map[string]bool{}
 	}
 	id := strconv.Itoa(1_372_966_999_000 + len(x.jobs.ids))
-	x.jobs.ids[id] = nil
+	x.jobs.ids[id], x.jobs.users[id] = nil, body.Type == "users"
 	x.jobs.mu.Unlock()
-	writeJSON(w, http.StatusOK, map[string]any{"data": x.jobAnswer(r, id, "created")})
+	writeJSON(w, http.StatusOK, map[string]any{"data": x.jobAnswer(r, id, "created", body.Type == "users")})
 }
 
-func (x *xAPI) jobAnswer(r *http.Request, id, status string) map[string]any {
+func (x *xAPI) jobAnswer(r *http.Request, id, status string, users bool) map[string]any {
 	base := "http://" + r.Host + "/storage/" + id
-	at := x.s.now().UTC().Format(xTime)
+	at, kind := x.s.now().UTC().Format(xTime), "tweets"
+	if users {
+		kind = "users"
+	}
 	return map[string]any{
-		"id": id, "type": "tweets", "name": "feedlake", "status": status, "resumable": false, "created_at": at, "upload_url": base + "/upload?signature=secret",
+		"id": id, "type": kind, "name": "feedlake", "status": status, "resumable": false, "created_at": at, "upload_url": base + "/upload?signature=secret",
 		"upload_expires_at": at, "download_url": base + "/result?signature=secret", "download_expires_at": at,
 	}
 }
@@ -156,17 +179,17 @@ func (x *xAPI) job(w http.ResponseWriter, r *http.Request) {
 	if ids != nil {
 		x.jobs.asked[id]++
 	}
-	asked := x.jobs.asked[id]
+	asked, users := x.jobs.asked[id], x.jobs.users[id]
 	x.jobs.mu.Unlock()
 	switch {
 	case !known:
 		x.failed(w, http.StatusNotFound)
 	case ids == nil:
-		writeJSON(w, http.StatusOK, map[string]any{"data": x.jobAnswer(r, id, "created")})
+		writeJSON(w, http.StatusOK, map[string]any{"data": x.jobAnswer(r, id, "created", users)})
 	case asked < 3:
-		writeJSON(w, http.StatusOK, map[string]any{"data": x.jobAnswer(r, id, "in_progress")})
+		writeJSON(w, http.StatusOK, map[string]any{"data": x.jobAnswer(r, id, "in_progress", users)})
 	default:
-		writeJSON(w, http.StatusOK, map[string]any{"data": x.jobAnswer(r, id, "complete")})
+		writeJSON(w, http.StatusOK, map[string]any{"data": x.jobAnswer(r, id, "complete", users)})
 	}
 }
 
@@ -181,14 +204,19 @@ func (x *xAPI) upload(w http.ResponseWriter, r *http.Request) {
 	x.jobs.ids[r.PathValue("id")] = strings.Fields(string(body))
 }
 
-// result lists those of the ids uploaded whose posts are gone.
+// result lists those of the ids uploaded whose posts are gone: of users, who have
+// no post left.
 func (x *xAPI) result(w http.ResponseWriter, r *http.Request) {
 	x.jobs.mu.Lock()
-	ids := x.jobs.ids[r.PathValue("id")]
+	ids, users := x.jobs.ids[r.PathValue("id")], x.jobs.users[r.PathValue("id")]
 	x.jobs.mu.Unlock()
 	live := map[string]bool{}
-	for _, id := range x.s.Live() {
-		live[id] = true
+	for _, it := range x.s.visible() {
+		if users {
+			live[xUser(it.Author.ID)] = true
+		} else {
+			live[x.id(it)] = true
+		}
 	}
 	var out bytes.Buffer
 	reasons := [...]string{"deleted", "suspended", "protected", "deactivated", "bounced", "scrub_geo"}
