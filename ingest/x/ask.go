@@ -134,6 +134,8 @@ func fault(a api.Answer, now time.Time) error {
 			"the app must belong to a project, and its account be allowed to use this part of the API: see the developer console of X")
 	case a.Status == http.StatusBadRequest && strings.Contains(r[4].Raw, "_token"):
 		return fmt.Errorf("%w: %w: %w", errToken, said, feedlake.ErrRejected)
+	case a.Status == http.StatusBadRequest && strings.Contains(r[4].Raw, `"query"`):
+		return feedlake.Hint(fmt.Errorf("%w: %w", said, feedlake.ErrConfig), "look at the query: docs.x.com/x-api/posts/search/integrate/build-a-query")
 	}
 	return nil
 }

@@ -34,6 +34,8 @@ type Config struct {
 	Users      []string      `yaml:"users"`      // users: ids of those whose timelines are read; the newest 3,200 posts of each can be had
 	IDs        []string      `yaml:"ids"`        // lookup, compliance: ids of posts
 	IDsFile    string        `yaml:"ids_file"`   // lookup, compliance: a file with an id a line, in place of ids
+	Of         string        `yaml:"of"`         // compliance: the source whose posts they are; without ids all that the lake holds of it
+	Subject    string        `yaml:"subject"`    // compliance: posts (default), or users when the ids are those of authors
 	Rules      []Rule        `yaml:"rules"`      // stream: what it gives; rules of the app that are not listed are deleted
 	Vocabulary string        `yaml:"vocabulary"` // how fields are called: tweet (default) or post
 	Since      time.Time     `yaml:"since"`      // recent, all, users: where a new cursor begins; a day ago when absent
@@ -65,6 +67,12 @@ const (
 	modeCompliance = "compliance"
 )
 
+// Subjects of compliance jobs.
+const (
+	subjectPosts = "posts"
+	subjectUsers = "users"
+)
+
 // address is where the API is.
 const address = "https://api.x.com/2"
 
@@ -92,6 +100,7 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 		return nil, feedlake.Hint(fmt.Errorf("mode %q: %w", c.Mode, feedlake.ErrConfig), "recent, all, users, lookup, stream or compliance")
 	}
 	c.Overlap, c.PageSize = cmp.Or(c.Overlap, time.Minute), cmp.Or(c.PageSize, m.most)
+	c.Subject = cmp.Or(c.Subject, subjectPosts)
 	c.Vocabulary, c.Listen, c.Every = cmp.Or(c.Vocabulary, "tweet"), cmp.Or(c.Listen, 5*time.Minute), cmp.Or(c.Every, 24*time.Hour)
 	if err := c.check(env, m); err != nil {
 		return nil, err
@@ -106,10 +115,9 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 		ids, err := c.ids(env)
 		return &lookup{asker: a, ids: ids}, err
 	case modeStream:
-		return &stream{asker: a, stall: stall}, nil
+		return &stream{asker: a, stall: stall, flow: api.NewFlow(o, "stream", api.Price{Post: pricePost})}, nil
 	case modeCompliance:
-		ids, err := c.ids(env)
-		return &compliance{asker: a, ids: ids}, err
+		return newCompliance(a)
 	case modeUsers:
 		return &listing{asker: a, feeds: timelines(c)}, nil
 	}
@@ -122,14 +130,18 @@ func (c Config) check(env ingest.Env, m mode) error {
 		return feedlake.Hint(fmt.Errorf("%s: %w", what, feedlake.ErrConfig), "%s", hint)
 	}
 	searches := c.Mode == modeRecent || c.Mode == modeAll
-	takesIDs := c.Mode == modeLookup || c.Mode == modeCompliance
+	takesIDs := c.Mode == modeLookup || c.Mode == modeCompliance && c.Of == ""
 	switch {
 	case searches && strings.TrimSpace(c.Query) == "":
 		return wrong("query is missing", "such as: cats lang:en -is:retweet")
 	case c.Mode == modeUsers && len(c.Users) == 0:
 		return wrong("users are missing", "ids of users, which are numbers; a lookup by name tells them")
 	case takesIDs && (len(c.IDs) == 0) == (c.IDsFile == ""):
-		return wrong("ids", "give either ids or ids_file")
+		return wrong("ids", "give either ids or ids_file; for compliance, of: SOURCE asks for all that the lake holds of it")
+	case len(c.IDs) > 0 && c.IDsFile != "":
+		return wrong("ids and ids_file", "give one of them")
+	case c.Subject != subjectPosts && c.Subject != subjectUsers:
+		return wrong(fmt.Sprintf("subject %q", c.Subject), "posts or users")
 	case c.Mode == modeStream && len(c.Rules) == 0:
 		return wrong("rules are missing", "the stream gives what its rules say: rules: [{value: cats lang:en}]")
 	case c.Mode == modeStream && (c.Backfill < 0 || c.Backfill > 5):

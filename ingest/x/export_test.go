@@ -12,3 +12,10 @@ func Stall(s ingest.Source, d time.Duration) {
 		s.stall = d
 	}
 }
+
+// IDsPerJob sets how many ids a compliance job is about.
+func IDsPerJob(s ingest.Source, n int) {
+	if s, ok := s.(*compliance); ok {
+		s.most = n
+	}
+}

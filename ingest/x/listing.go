@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/feedlake/feedlake"
@@ -53,27 +54,21 @@ func (s *listing) parse(from feedlake.Cursor) (places, error) {
 	return p, nil
 }
 
-// Fetch reads the next page that holds something, or comes to the end of all
-// feeds.
+// Fetch reads the next page of a feed, or comes to its end and so to the next one.
 func (s *listing) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
 	at, err := s.parse(from)
 	if err != nil {
 		return ingest.Page{}, err
 	}
 	i := max(0, slices.IndexFunc(s.feeds, func(f feed) bool { return f.key == at.Feed }))
-	var page ingest.Page
-	for ; i < len(s.feeds) && len(page.Posts)+len(page.Rejects) == 0; i++ {
-		f := s.feeds[i]
-		var next frontier.Frontier
-		var landed bool
-		if page, next, landed, err = s.step(ctx, f, at.Begin, at.At[f.key]); err != nil {
-			return ingest.Page{}, err
-		}
-		at = places{Begin: at.Begin, Feed: f.key, At: maps.Clone(at.At)}
-		at.At[f.key] = next
-		if !landed {
-			break
-		}
+	f := s.feeds[i]
+	page, next, landed, err := s.step(ctx, f, at.Begin, at.At[f.key])
+	if err != nil {
+		return ingest.Page{}, err
+	}
+	at = places{Begin: at.Begin, Feed: f.key, At: maps.Clone(at.At)}
+	at.At[f.key] = next
+	if landed {
 		if at.Feed = ""; i+1 < len(s.feeds) {
 			at.Feed = s.feeds[i+1].key
 		}
@@ -91,13 +86,17 @@ const fewest = 10
 // step asks a feed for its next posts. landed says that the pass is at its end.
 func (s *listing) step(ctx context.Context, f feed, begin time.Time, at frontier.Frontier) (page ingest.Page, next frontier.Frontier, landed bool, err error) {
 	for try := 0; ; try++ {
+		token, of := "", ""
+		if at.Pass != nil {
+			token, of, _ = strings.Cut(at.Pass.Page, " ")
+		}
 		b := s.bounds(ctx, begin, at)
+		if token != "" && of != "" && !b.ask(of) {
+			at = anew(at)
+			continue
+		}
 		if b.empty {
 			return page, at.Landed(s.cfg.Overlap), true, nil
-		}
-		token := ""
-		if at.Pass != nil {
-			token = at.Pass.Page
 		}
 		q := s.ask(f, b, token)
 		var read wire.Batch
@@ -105,9 +104,7 @@ func (s *listing) step(ctx context.Context, f feed, begin time.Time, at frontier
 		switch {
 		case errors.Is(err, errToken) && token != "":
 			s.env.Log.DebugContext(ctx, "token expired: going on by time", "source", s.env.Name)
-			pass := *at.Pass
-			pass.Page = ""
-			at.Pass = &pass
+			at = anew(at)
 			continue
 		case err != nil:
 			return page, at, false, err
@@ -125,6 +122,12 @@ func (s *listing) step(ctx context.Context, f feed, begin time.Time, at frontier
 	}
 }
 
+// Estimate says that nothing is known: X counts what searches find, and of
+// timelines it asks a price for every post that is looked at.
+func (s *listing) Estimate(context.Context, feedlake.Window) (ingest.Estimate, error) {
+	return ingest.Estimate{Unknown: fmt.Sprintf("X does not count the posts of timelines in a time; of each user at most the newest 3,200 can be had, for $%.2f", 3200*pricePost/1e6)}, nil
+}
+
 // endpoint is the name of a feed's calls, for pace and messages. Timelines share
 // one limit.
 func (s *listing) endpoint(f feed) string {
@@ -138,9 +141,13 @@ func (s *listing) endpoint(f feed) string {
 func (s *listing) take(f feed, at frontier.Frontier, b bounds, m x.Meta, read wire.Batch) (page ingest.Page, next frontier.Frontier, landed bool) {
 	old := slices.ContainsFunc(read.Posts, func(p feedlake.Post) bool { return p.CreatedAt.Before(b.window.Start) })
 	posts := slices.DeleteFunc(read.Posts, func(p feedlake.Post) bool { return !b.window.Contains(p.CreatedAt) })
-	fresh, next := at.Down(posts, m.NextToken, s.cfg.Overlap)
-	if next.Pass == nil && m.NextToken != "" { // an empty first page
-		next.Pass = &frontier.Pass{Page: m.NextToken}
+	after := m.NextToken
+	if after != "" {
+		after += " " + b.asked()
+	}
+	fresh, next := at.Down(posts, after, s.cfg.Overlap)
+	if next.Pass == nil && after != "" { // an empty first page
+		next.Pass = &frontier.Pass{Page: after}
 	}
 	for i := range fresh {
 		fresh[i].Query = f.query + f.user
@@ -159,6 +166,31 @@ type bounds struct {
 	sinceID, untilID   string
 	window             feedlake.Window // the same, for what X gives beyond
 	empty              bool            // nothing lies between
+}
+
+// asked spells what a question asked for. A token goes on with the question that
+// it was given for, and with no other: the cursor keeps both.
+func (b bounds) asked() string {
+	return strings.Join([]string{b.startTime, b.endTime, b.sinceID, b.untilID}, ",")
+}
+
+// ask makes the question that asked spelled. It reports false when that begins
+// too long ago by now.
+func (b *bounds) ask(asked string) bool {
+	f := strings.Split(asked, ",")
+	if len(f) != 4 || f[0]+f[2] != "" && b.startTime+b.sinceID == "" {
+		return false
+	}
+	b.startTime, b.endTime, b.sinceID, b.untilID = f[0], f[1], f[2], f[3]
+	return true
+}
+
+// anew goes on by time, without a token.
+func anew(at frontier.Frontier) frontier.Frontier {
+	pass := *at.Pass
+	pass.Page = ""
+	at.Pass = &pass
+	return at
 }
 
 func (s *listing) bounds(ctx context.Context, begin time.Time, at frontier.Frontier) bounds {

@@ -45,6 +45,9 @@ func (s *lookup) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 	}, nil
 }
 
+// Merges is true: all ids are asked for, whatever the window.
+func (s *lookup) Merges() bool { return true }
+
 // Estimate is reckoned: every id may be a post.
 func (s *lookup) Estimate(context.Context, feedlake.Window) (ingest.Estimate, error) {
 	n, per := int64(len(s.ids)), int64(s.cfg.PageSize)

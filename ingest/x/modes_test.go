@@ -202,9 +202,8 @@ func TestUsers(t *testing.T) {
 	if d := cmp.Diff(ids(want), ids(got)); d != "" {
 		t.Error(d)
 	}
-	p, err := src.Fetch(t.Context(), end)
-	if err != nil || !p.Done || p.Next != end || len(p.Posts) > 0 {
-		t.Errorf("behind the end: %+v %v", p, err)
+	if more, _, again := sourcetest.Drain(t, src, end); len(more) > 0 || again != end {
+		t.Errorf("behind the end: %d posts, cursor %s", len(more), again)
 	}
 }
 
@@ -236,70 +235,6 @@ func TestLookup(t *testing.T) {
 	})
 }
 
-// TestStream connects again where the stream ends, and hands no post out twice.
-func TestStream(t *testing.T) {
-	for _, faults := range [][]serve.Fault{nil, {serve.Storm, serve.Failure, serve.Cut}} {
-		r := newRig(t, 300, faults...)
-		live := r.Live()
-		src := open(t, r.env, r.url, x.Config{Mode: "stream", Rules: []x.Rule{{Value: everything, Tag: "all"}}, Backfill: 2, PageSize: 37})
-		x.Stall(src, 50*time.Millisecond)
-		seen := map[string]int{}
-		from := feedlake.Cursor("")
-		for len(seen) < len(live) {
-			p, err := src.Fetch(t.Context(), from)
-			if err != nil {
-				t.Fatalf("after %d posts: %v", len(seen), err)
-			}
-			if p.Next == from && len(p.Posts) > 0 {
-				t.Fatal("the cursor did not move")
-			}
-			for _, post := range p.Posts {
-				if seen[post.ID]++; seen[post.ID] > 1 || !strings.Contains(post.Payload, `"matching_rules":[{"id":`) {
-					t.Fatalf("post %s came %d times: %.200s", post.ID, seen[post.ID], post.Payload)
-				}
-			}
-			if from = p.Next; len(p.Rejects) > 0 {
-				t.Fatalf("rejects %+v", p.Rejects)
-			}
-		}
-		if faults == nil {
-			if used := r.meter.Used("me", ingest.Day(r.clock.Now())); used.Posts < int64(len(live)) || used.Posts > int64(3*len(live)) {
-				t.Errorf("used %+v for %d posts", used, len(live))
-			}
-		}
-	}
-}
-
-// TestCompliance gives what is gone as deletions, each with its post's own time.
-func TestCompliance(t *testing.T) {
-	r := newRig(t, 900)
-	live, all := r.Live(), r.All()
-	gone := slices.DeleteFunc(slices.Clone(all), func(id string) bool { return slices.Contains(live, id) })
-	src := open(t, r.env, r.url, x.Config{Mode: "compliance", IDs: all})
-	got, bad, end := sourcetest.Drain(t, src, "")
-	if d := cmp.Diff(slices.Sorted(slices.Values(gone)), ids(got)); d != "" || len(bad) > 0 {
-		t.Error(d, bad)
-	}
-	for _, p := range got {
-		if err := p.Validate(r.clock.Now()); err != nil || !p.Deleted || p.CreatedAt.After(r.clock.Now().Add(-time.Minute)) {
-			t.Errorf("%+v %v", p, err)
-		}
-	}
-	if p, err := src.Fetch(t.Context(), end); err != nil || !p.Done || p.Next != end {
-		t.Errorf("behind the end: %+v %v", p, err)
-	}
-	if err := r.clock.Sleep(t.Context(), 25*time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if again, _, _ := sourcetest.Drain(t, src, end); len(again) < len(gone) {
-		t.Errorf("a day later %d deletions", len(again))
-	}
-	lost := feedlake.Cursor(`{"id":"1"}`)
-	if p, err := src.Fetch(t.Context(), lost); err != nil || p.Next == lost || p.Done {
-		t.Errorf("a job that is gone: %+v %v", p, err)
-	}
-}
-
 // TestFaults tells what stops an account from what another try cures.
 func TestFaults(t *testing.T) {
 	for _, c := range []struct {
@@ -314,7 +249,7 @@ func TestFaults(t *testing.T) {
 		{"not enrolled", `{"reason":"client-not-enrolled","title":"Client Forbidden","type":"https://api.x.com/2/problems/client-forbidden"}`, 403, feedlake.ErrPartial, "goes on when it may"},
 		{"limit", `{"title":"Too Many Requests","type":"about:blank","status":429}`, 429, nil, ""},
 		{"down", `{"title":"Service Unavailable","type":"about:blank","status":503}`, 503, nil, ""},
-		{"query", `{"errors":[{"parameters":{"query":["("]},"message":"bad"}],"title":"Invalid Request","type":"https://api.x.com/2/problems/invalid-request"}`, 400, feedlake.ErrRejected, ""},
+		{"query", `{"errors":[{"parameters":{"query":["("]},"message":"bad"}],"title":"Invalid Request","type":"https://api.x.com/2/problems/invalid-request"}`, 400, feedlake.ErrConfig, ""},
 		{"token", `{"title":"Unauthorized","type":"about:blank","status":401}`, 401, feedlake.ErrConfig, ""},
 		{"half an answer", `{"data":[{"id":"1"`, 200, nil, ""},
 	} {
@@ -365,6 +300,8 @@ func TestConfig(t *testing.T) {
 		"user name":  {Mode: "users", Users: []string{"jack"}},
 		"ids":        {Mode: "lookup"},
 		"both ids":   {Mode: "compliance", IDs: []string{"1"}, IDsFile: "ids"},
+		"subject":    {Mode: "compliance", IDs: []string{"1"}, Subject: "cats"},
+		"no lake":    {Mode: "compliance", Of: "cats"},
 		"no file":    {Mode: "lookup", IDsFile: "nowhere"},
 		"rules":      {Mode: "stream"},
 		"backfill":   {Mode: "stream", Rules: []x.Rule{{Value: "a"}}, Backfill: 6},

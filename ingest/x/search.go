@@ -27,7 +27,7 @@ func (s *search) Estimate(ctx context.Context, w feedlake.Window) (ingest.Estima
 	per := int64(s.cfg.PageSize)
 	e := ingest.Estimate{Requests: max(1, (n+per-1)/per), Posts: n, Micros: n * pricePost, Exact: true}
 	calls, pace := int64(450), time.Duration(0)
-	e.Note = fmt.Sprintf("%d requests for counts are spent by now", asked)
+	e.Note = fmt.Sprintf("counts have a price of their own: %d a slice were asked for", asked)
 	if s.cfg.Mode == modeAll {
 		calls, pace = 300, time.Second
 	} else if first := s.env.Now().Add(-week); !w.Start.IsZero() && w.Start.Before(first) {

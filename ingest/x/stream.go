@@ -26,6 +26,7 @@ import (
 type stream struct {
 	*asker
 	stall time.Duration // silence after which a connection counts as lost
+	flow  *api.Flow
 
 	ruled bool
 	body  io.ReadCloser // nil: not connected
@@ -71,29 +72,26 @@ func (s *stream) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 	if err := s.rule(ctx); err != nil {
 		return ingest.Page{}, err
 	}
-	most := ingest.Use{Posts: int64(s.cfg.PageSize), Micros: int64(s.cfg.PageSize) * pricePost}
-	if _, err := s.o.Meter.Reserve(ctx, s.o.Credential, "stream", most); err != nil {
-		s.close()
-		return ingest.Page{}, err
-	}
-	page, got, err := s.listen(ctx, from, at)
+	page, err := s.listen(ctx, from, at)
 	if s.body != nil { // silence counts only while somebody listens
 		s.timer.Stop()
 	}
-	back := ingest.Use{Posts: got - most.Posts, Micros: got*pricePost - most.Micros}
-	if serr := s.o.Meter.Settle(context.WithoutCancel(ctx), s.o.Credential, back); serr != nil {
-		err = errors.Join(err, fmt.Errorf("count what %s used: %w", s.o.Credential, serr))
+	if serr := s.flow.Settle(ctx); serr != nil {
+		s.close()
+		return ingest.Page{}, errors.Join(err, serr)
 	}
 	return page, err
 }
 
-// listen fills a page. got counts the posts that X sent, those that came before
-// among them.
-func (s *stream) listen(ctx context.Context, from feedlake.Cursor, at heard) (page ingest.Page, got int64, err error) {
+// listen fills a page. All posts that X sends have their price, those that came
+// before among them.
+func (s *stream) listen(ctx context.Context, from feedlake.Cursor, at heard) (page ingest.Page, err error) {
 	page = ingest.Page{Next: from, Progress: ingest.Progress{Place: "stream"}}
 	for len(page.Posts)+len(page.Rejects) < s.cfg.PageSize && s.env.Now().Before(s.until) {
-		n, err := s.hear(ctx, &at, &page)
-		got += n
+		err := s.flow.Admit(ctx)
+		if err == nil {
+			err = s.hear(ctx, &at, &page)
+		}
 		if err == nil {
 			continue
 		}
@@ -103,7 +101,7 @@ func (s *stream) listen(ctx context.Context, from feedlake.Cursor, at heard) (pa
 			break
 		}
 		if err := s.pause(ctx, err); err != nil {
-			return ingest.Page{}, got, err
+			return ingest.Page{}, err
 		}
 	}
 	if page.Done = !s.env.Now().Before(s.until); page.Done {
@@ -113,9 +111,9 @@ func (s *stream) listen(ctx context.Context, from feedlake.Cursor, at heard) (pa
 	if len(page.Posts)+len(page.Rejects) > 0 || !page.Done {
 		b, err := json.Marshal(at)
 		page.Next = feedlake.Cursor(b)
-		return page, got, err
+		return page, err
 	}
-	return page, got, nil
+	return page, nil
 }
 
 // pause waits before the next connection, longer each time.
@@ -140,10 +138,10 @@ func (s *stream) close() {
 }
 
 // hear reads one line, and connects first where needed.
-func (s *stream) hear(ctx context.Context, at *heard, page *ingest.Page) (posts int64, err error) {
+func (s *stream) hear(ctx context.Context, at *heard, page *ingest.Page) error {
 	if s.body == nil {
 		if err := s.connect(ctx); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	body := s.body
@@ -153,24 +151,25 @@ func (s *stream) hear(ctx context.Context, at *heard, page *ingest.Page) (posts 
 	line, err := s.lines.ReadSlice('\n')
 	if err != nil {
 		if ctx.Err() != nil {
-			return 0, ctx.Err()
+			return ctx.Err()
 		}
-		return 0, &feedlake.RetryError{Err: fmt.Errorf("stream broke off: %w", err)}
+		return &feedlake.RetryError{Err: fmt.Errorf("stream broke off: %w", err)}
 	}
 	if line = bytes.TrimSpace(line); len(line) == 0 { // keeps the connection alive
-		return 0, nil
+		return nil
 	}
 	s.tries = 0
 	return s.keep(string(line), at, page)
 }
 
 // keep reads a line into the page, unless it came before.
-func (s *stream) keep(line string, at *heard, page *ingest.Page) (posts int64, err error) {
+func (s *stream) keep(line string, at *heard, page *ingest.Page) error {
 	var b wire.Batch
 	m := x.Page(line, s.env.Now().UTC(), "stream, line "+strconv.FormatInt(at.Count+1, 10), &b)
 	if len(b.Posts)+len(b.Rejects) == 0 && len(m.Problems) > 0 {
-		return 0, &feedlake.RetryError{Err: fmt.Errorf("stream ended: %s", m.Problems[0].Says())}
+		return &feedlake.RetryError{Err: fmt.Errorf("stream ended: %s", m.Problems[0].Says())}
 	}
+	s.flow.Came(m.Results)
 	s.own(&b)
 	for i := range b.Posts {
 		if !slices.Contains(at.Last, b.Posts[i].ID) {
@@ -186,7 +185,7 @@ func (s *stream) keep(line string, at *heard, page *ingest.Page) (posts int64, e
 		keep = 0
 	}
 	at.Last = at.Last[max(0, len(at.Last)-keep):]
-	return m.Results, nil
+	return nil
 }
 
 // connect opens the stream.

@@ -2,7 +2,9 @@ package x_test
 
 import (
 	"context"
+	"maps"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,6 +66,25 @@ func TestConnector(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestConnectorUsers reads the timelines of some users.
+func TestConnectorUsers(t *testing.T) {
+	clock := sourcetest.NewClock()
+	s, err := server(nil, clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hs := httptest.NewServer(s)
+	defer hs.Close()
+	posts, _, _ := sourcetest.Drain(t, open(t, clock.Env(t, "x"), hs.URL, x.Config{Query: everything, Since: since}), "")
+	users := map[string]bool{}
+	for _, p := range posts[:12] {
+		users[p.AuthorID] = true
+	}
+	c := x.Config{Mode: "users", Users: slices.Sorted(maps.Keys(users)), Since: since, PageSize: 5}
+	from := func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) }
+	sourcetest.Connector(t, serve.Faults(), sourcetest.ReadBy(t, server, from, serve.Vanish), from)
 }
 
 func TestContract(t *testing.T) {
