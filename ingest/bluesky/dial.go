@@ -24,6 +24,9 @@ const longest = 8 << 20
 // read reads events until the page is full or, done, the run is at its end.
 func (r *reading) read(ctx context.Context) (done bool, err error) {
 	r.read0 = true
+	if err := r.flow.Admit(ctx); err != nil {
+		return false, err
+	}
 	conn, ahead, err := r.dial(ctx, r.cursor())
 	if tooOld(err) { // by time version 2 goes on with what it has, and says so
 		r.mark.Seq = 0
@@ -36,7 +39,14 @@ func (r *reading) read(ctx context.Context) (done bool, err error) {
 	conn.SetReadLimit(longest)
 	end := r.end(ahead)
 	for r.events < pageEvents {
-		raw, err := r.next(ctx, conn)
+		var raw string
+		err := r.flow.Admit(ctx)
+		if err != nil && r.read0 {
+			return false, err
+		}
+		if err == nil {
+			raw, err = r.next(ctx, conn)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return false, ctx.Err()

@@ -31,6 +31,10 @@ type place struct {
 	At    map[string]frontier.Frontier `json:"at"`
 }
 
+// maxIdle is how many answers of a feed may bring nothing: a filter can leave out
+// many items in a row, and does so after the server cut the page.
+const maxIdle = 100
+
 // Fetch reads the next items of an account.
 func (s *feeds) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
 	var p place
@@ -41,21 +45,23 @@ func (s *feeds) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, e
 		p.At = map[string]frontier.Frontier{}
 	}
 	var b wire.Batch
-	moved := false
+	moved, idle := false, 0
 	for i := s.index(p.Actor); ; {
 		actor := s.cfg.Actors[i]
 		last, err := s.step(ctx, actor, p.At, &b)
+		if idle++; err == nil && !last && idle > maxIdle {
+			return ingest.Page{}, fmt.Errorf("%d answers in a row of the feed of %s hold nothing new: its cursors seem to go in a circle", idle, actor)
+		}
 		if err != nil && (!moved || ctx.Err() != nil) {
 			return ingest.Page{}, err
 		}
 		if err != nil { // what was read before counts; the next page meets the error, if it lasts
-			to, err := json.Marshal(p)
-			return page(b, s.env, actor, feedlake.Cursor(to), false, actor), err
+			return s.answered(b, p, actor, false)
 		}
 		moved = true
 		p.Actor = actor
 		if last {
-			i++
+			i, idle = i+1, 0
 			p.Actor = ""
 			if i < len(s.cfg.Actors) {
 				p.Actor = s.cfg.Actors[i]
@@ -63,10 +69,30 @@ func (s *feeds) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, e
 		}
 		done := i == len(s.cfg.Actors)
 		if done || len(b.Posts)+len(b.Rejects) > 0 {
-			to, err := json.Marshal(p)
-			return page(b, s.env, actor, feedlake.Cursor(to), done, actor), err
+			return s.answered(b, p, actor, done)
 		}
 	}
+}
+
+// Merges is true: a feed is listed from its newest post down.
+func (s *feeds) Merges() bool { return true }
+
+// covered is the part of a backfill's window that was read whole, when only one
+// account is left to read.
+func (s *feeds) covered(p place) (w feedlake.Window) {
+	last := s.cfg.Actors[len(s.cfg.Actors)-1]
+	if pass := p.At[last].Pass; p.Actor == last && pass != nil && !pass.Down.IsZero() && s.env.Window != (feedlake.Window{}) {
+		w = feedlake.Window{Start: pass.Down.Add(time.Second), End: s.env.Window.End}
+	}
+	return w
+}
+
+// answered is a page of what was read so far.
+func (s *feeds) answered(b wire.Batch, p place, actor string, done bool) (ingest.Page, error) {
+	to, err := json.Marshal(p)
+	out := page(b, s.env, actor, feedlake.Cursor(to), done, actor)
+	out.Covered = s.covered(p)
+	return out, err
 }
 
 func (s *feeds) index(actor string) int {
@@ -94,8 +120,8 @@ func (s *feeds) step(ctx context.Context, actor string, at map[string]frontier.F
 	if len(rs) > 0 && a.Cursor == cursor && cursor != "" {
 		return false, &feedlake.RetryError{Err: fmt.Errorf("the page of %s after %s came again", actor, cursor)}
 	}
-	last = a.Cursor == "" || len(rs) == 0
-	if f.Pass != nil { // what is above was read, unless it is newer than the pass
+	last = a.Cursor == "" || a.Cursor == cursor // an empty page with another cursor is not the end: what the reader may not see leaves gaps
+	if f.Pass != nil && !f.Pass.Down.IsZero() { // what is above was read, unless it is newer than the pass
 		rs = slices.DeleteFunc(rs, func(r row) bool { return r.at.Truncate(time.Second).After(f.Pass.Down) })
 	}
 	for i, r := range rs {
@@ -105,6 +131,9 @@ func (s *feeds) step(ctx context.Context, actor string, at map[string]frontier.F
 		}
 	}
 	f, _ = take(f, rs, a.Cursor, s.cfg.Overlap, b)
+	if f.Pass == nil && !last { // an empty first page
+		f.Pass = &frontier.Pass{Page: a.Cursor}
+	}
 	if last {
 		f = f.Landed(s.cfg.Overlap)
 	}
@@ -134,4 +163,6 @@ var (
 	_ ingest.Prober    = (*feeds)(nil)
 	_ ingest.Prober    = (*search)(nil)
 	_ ingest.Estimator = (*search)(nil)
+	_ ingest.Estimator = (*feeds)(nil)
+	_ ingest.Merger    = (*feeds)(nil)
 )

@@ -78,6 +78,9 @@ func (s *search) slice(ctx context.Context, floor, below time.Time, b *wire.Batc
 			return nil, false, err
 		}
 		all = append(all, rows(a.Posts, bluesky.View, s.env.Now().UTC())...)
+		if a.Cursor != "" && a.Cursor == cursor && len(a.Posts) > 0 {
+			return nil, false, &feedlake.RetryError{Err: fmt.Errorf("the page before %s came again", cursor)}
+		}
 		if a.Cursor == "" || a.Cursor == cursor {
 			return all, true, nil
 		}
@@ -184,7 +187,7 @@ func (s *search) Estimate(ctx context.Context, w feedlake.Window) (ingest.Estima
 		return ingest.Estimate{}, err
 	}
 	if a.Hits == nil {
-		return ingest.Estimate{Requests: 1, Note: "Bluesky does not tell how many posts there are"}, nil
+		return ingest.Estimate{Unknown: "Bluesky did not tell how many posts there are"}, nil
 	}
 	n := *a.Hits
 	return ingest.Estimate{Requests: max(1, (n+most-1)/most), Posts: n, Note: "hitsTotal of Bluesky may be rounded"}, nil

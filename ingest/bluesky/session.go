@@ -66,7 +66,7 @@ func (s *session) renew(ctx context.Context) error {
 		Endpoint: "refreshSession", Method: http.MethodPost, Path: "xrpc/com.atproto.server.refreshSession",
 		Header: http.Header{"Authorization": {"Bearer " + s.refresh}},
 	})
-	if errors.Is(err, errToken) {
+	if errors.Is(err, errToken) || errors.Is(err, feedlake.ErrConfig) { // a refresh token that is refused, however that is said
 		return s.create(ctx)
 	}
 	return err

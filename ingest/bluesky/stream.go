@@ -28,6 +28,7 @@ type stream struct {
 	cfg Config
 	o   api.Options
 
+	flow  *api.Flow
 	began time.Time // of this run; zero: it has not begun
 	owed  string    // a gap to report with the next page
 }
@@ -53,7 +54,7 @@ func openStream(env ingest.Env, c Config) (ingest.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stream{env: env, cfg: c, o: o}, nil
+	return &stream{env: env, cfg: c, o: o, flow: api.NewFlow(o, endpoint, api.Price{})}, nil
 }
 
 // Fetch reads the next events. A gap between the cursor and what the server
@@ -76,7 +77,7 @@ func (s *stream) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 		r.from = r.mark
 	}
 	done, err := r.read(ctx)
-	if err != nil {
+	if err = errors.Join(err, s.flow.Settle(ctx)); err != nil {
 		return ingest.Page{}, err
 	}
 	if done = done || s.env.Now().Sub(s.began) >= s.cfg.MaxTime; done {
@@ -135,9 +136,19 @@ func (r *reading) take(raw string, end time.Time) (ends bool, err error) {
 		r.mark.Gap = r.gap("the time from", h.Seen)
 	}
 	if r.mark.fresh(h) {
+		defer r.count(len(r.batch.Posts))
 		bluesky.Event(raw, r.env.Now().UTC(), fmt.Sprintf("event %d of %s", r.mark.US, h.Key), &r.batch)
 	}
 	return h.Seen.After(end), nil
+}
+
+// count counts the posts of the batch from one on. A deletion is none.
+func (r *reading) count(from int) {
+	for i := from; i < len(r.batch.Posts); i++ {
+		if !r.batch.Posts[i].Deleted {
+			r.flow.Came(1)
+		}
+	}
 }
 
 // gap names what is missing.
@@ -185,4 +196,17 @@ func (s *stream) Probe(ctx context.Context) []ingest.Finding {
 	return []ingest.Finding{ingest.Found("jetstream", "answers", err, "look at base_url and version")}
 }
 
-var _ ingest.Prober = (*stream)(nil)
+// Estimate says that nothing is known: Jetstream counts nothing, and is read by
+// connections, not by questions.
+func (s *stream) Estimate(_ context.Context, w feedlake.Window) (ingest.Estimate, error) {
+	why := fmt.Sprintf("Jetstream counts nothing: it sends all events from a slice's beginning on, %d a connection", pageEvents)
+	if !w.Start.IsZero() && s.env.Now().Sub(w.Start) > clampAge {
+		why += ", and holds those of about the last 36 hours only"
+	}
+	return ingest.Estimate{Unknown: why}, nil
+}
+
+var (
+	_ ingest.Prober    = (*stream)(nil)
+	_ ingest.Estimator = (*stream)(nil)
+)

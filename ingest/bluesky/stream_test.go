@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/bluesky"
+	"github.com/feedlake/feedlake/ingest/simulate/serve"
 	"github.com/feedlake/feedlake/ingest/sourcetest"
 )
 
@@ -122,12 +124,45 @@ func TestDeleted(t *testing.T) {
 	}
 }
 
-// TestMaxTime: a run that does not catch up ends all the same.
-func TestMaxTime(t *testing.T) {
+// TestSaid: an error that the stream tells is told.
+func TestSaid(t *testing.T) {
 	clock := sourcetest.NewClock()
 	url := streaming(t, clock.Now, nil, `{"$type":"error","error":"ConsumerTooSlow","message":"x"}`)
-	src := open(t, clock.Env(t, "source"), bluesky.Config{Mode: "jetstream", MaxTime: time.Minute, Idle: 50 * time.Millisecond}, url)
+	src := open(t, clock.Env(t, "source"), bluesky.Config{Mode: "jetstream", Idle: 50 * time.Millisecond}, url)
 	if _, err := src.Fetch(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "ConsumerTooSlow") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestMaxTime: a run that has not caught up ends when its time is over, and the
+// next one goes on where it was: every post comes once.
+func TestMaxTime(t *testing.T) {
+	clock := sourcetest.NewClock()
+	s, err := serve.New("bluesky", serve.Options{Seed: 7, Posts: 25_000, Days: 1, Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(s)
+	t.Cleanup(srv.Close)
+	env := clock.Env(t, "source")
+	var late atomic.Int64
+	env.Now = func() time.Time { return clock.Now().Add(time.Duration(late.Add(1)) * time.Microsecond) } // every look at the clock takes a while
+	got, runs := map[string]int{}, 0
+	for at, done := feedlake.Cursor(""), false; !done; runs++ {
+		posts, _, next := sourcetest.Drain(t, open(t, env, bluesky.Config{Mode: "jetstream", Since: since, MaxTime: time.Microsecond, Idle: 200 * time.Millisecond}, srv.URL), at)
+		for _, p := range posts {
+			if !p.Deleted {
+				got[p.ID]++
+			}
+		}
+		done, at = len(posts) == 0, next
+	}
+	for _, id := range s.Live() {
+		if got[id] != 1 {
+			t.Errorf("post %s came %d times", id, got[id])
+		}
+	}
+	if runs < 4 {
+		t.Errorf("all came in %d runs, although each may read one page", runs)
 	}
 }
