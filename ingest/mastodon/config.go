@@ -83,7 +83,7 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 	if !c.Stream || env.Window != (feedlake.Window{}) { // a stream knows nothing of the past
 		return s, nil
 	}
-	return &stream{source: s, seen: map[string]sighting{}}, nil
+	return &stream{source: s, seen: map[string]sighting{}, flow: api.NewFlow(o, "streaming", api.Price{})}, nil
 }
 
 func (c Config) checked(keys Keys) (Config, error) {

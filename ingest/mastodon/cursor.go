@@ -19,7 +19,7 @@ type place struct {
 	Top   string    `json:"top,omitempty"`   // down: the newest id when it began
 	Down  string    `json:"down,omitempty"`  // down: everything from Top to here was read
 	Floor time.Time `json:"floor,omitzero"`  // down: where it ends
-	Seen  []string  `json:"seen,omitempty"`  // ids that were read, within the overlap
+	Seen  []string  `json:"seen,omitempty"`  // ids that were read, within the overlap or of the last page
 	Heard int       `json:"heard,omitempty"` // events of streams so far
 	Ended bool      `json:"ended,omitempty"` // a backfill is at its end
 }
@@ -46,10 +46,19 @@ func (p place) cursor() (feedlake.Cursor, error) {
 	return feedlake.Cursor(b), nil
 }
 
+// leastSeen is how many ids are remembered at least: those of a page. A stream may
+// tell what a timeline has told already.
+const leastSeen = 40
+
 // remember returns the ids seen, and more, without those that need not be known
 // any longer.
 func remember(seen, more []string, from string) []string {
-	out := slices.DeleteFunc(slices.Concat(seen, more), func(id string) bool { return mastodon.Compare(id, from) < 0 })
+	out := slices.Concat(seen, more)
 	slices.SortFunc(out, mastodon.Compare)
-	return slices.Compact(out)
+	out = slices.Compact(out)
+	late := slices.IndexFunc(out, func(id string) bool { return mastodon.Compare(id, from) >= 0 })
+	if late < 0 {
+		late = len(out)
+	}
+	return out[max(0, min(late, len(out)-leastSeen)):]
 }

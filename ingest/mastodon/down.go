@@ -36,10 +36,10 @@ func (s *source) down(ctx context.Context, at place) (ingest.Page, error) {
 	p, ids := s.decode(a.statuses, func(l listed) bool {
 		return l.created.IsZero() || !l.created.Before(at.Floor) && (s.env.Window.End.IsZero() || l.created.Before(s.env.Window.End))
 	})
-	low := len(a.statuses) == 0
+	low := len(a.statuses) == 0 && (a.older == "" || at.Down != "" && mastodon.Compare(a.older, at.Down) >= 0)
 	if !low {
 		at.Down = a.older
-		low = below(a.statuses, floor)
+		low = len(a.statuses) > 0 && below(a.statuses, floor)
 		at.Seen = remember(at.Seen, ids, s.cfg.late(at.Top))
 	}
 	switch {

@@ -114,7 +114,8 @@ func read(a api.Answer) (answer, error) {
 }
 
 // linked takes the ids of the pages around from the header Link, where they lead
-// further than the statuses: those that the reader may not see count too.
+// further than the statuses: those that the reader may not see count too, also
+// when they are all that the page had.
 func (a *answer) linked(h http.Header) {
 	links := link.ParseHeader(h)
 	get := func(rel, key string) string {
@@ -127,10 +128,10 @@ func (a *answer) linked(h http.Header) {
 		}
 		return u.Query().Get(key)
 	}
-	if id := get("next", "max_id"); id != "" && a.older != "" && mastodon.Compare(id, a.older) < 0 {
+	if id := get("next", "max_id"); id != "" && (a.older == "" || mastodon.Compare(id, a.older) < 0) {
 		a.older = id
 	}
-	if id := get("prev", "min_id"); id != "" && a.newer != "" && mastodon.Compare(id, a.newer) > 0 {
+	if id := get("prev", "min_id"); id != "" && (a.newer == "" || mastodon.Compare(id, a.newer) > 0) {
 		a.newer = id
 	}
 }
@@ -172,7 +173,7 @@ func (s *source) up(ctx context.Context, at place) (ingest.Page, error) {
 		if err != nil {
 			return ingest.Page{}, err
 		}
-		if len(a.statuses) == 0 {
+		if len(a.statuses) == 0 && (a.newer == "" || mastodon.Compare(a.newer, at.Low) <= 0) {
 			at.Low = ""
 			return s.page(ingest.Page{Done: true}, at)
 		}

@@ -41,10 +41,32 @@ func settings(url string) api.Settings { return api.Settings{BaseURL: url} }
 var long = time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
 
 func TestConnector(t *testing.T) {
-	sourcetest.Connector(t, serve.Faults(), server, func(t *testing.T, env ingest.Env, url string) ingest.Source {
-		t.Helper()
-		return open(t, env, mastodon.Config{Settings: settings(url), Since: long})
-	})
+	for name, c := range map[string]mastodon.Config{
+		"public":      {Since: long},
+		"tag":         {Since: long, Tag: "news", Any: []string{"music"}},
+		"stream":      {Since: long, Stream: true},
+		"tag, stream": {Since: long, Tag: "news", Stream: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			from := func(t *testing.T, env ingest.Env, url string) ingest.Source {
+				t.Helper()
+				c.Settings, env.Secrets = settings(url), signedIn
+				return open(t, env, c)
+			}
+			start := server
+			if c.Tag != "" {
+				start = sourcetest.ReadBy(t, server, from, serve.Vanish)
+			}
+			sourcetest.Connector(t, serve.Faults(), start, from)
+		})
+	}
+}
+
+// signedIn is the credential that streams ask for.
+func signedIn(v any) error {
+	v.(*mastodon.Keys).AccessToken = serve.MastodonToken //nolint:errcheck,forcetypeassert // a test's own
+	return nil
 }
 
 // small starts a server of few posts, so that its rate limit is never reached.
@@ -139,30 +161,29 @@ func TestStream(t *testing.T) {
 	}))
 	defer h.Close()
 	env := clock.Env(t, "source")
-	env.Secrets = func(v any) error {
-		v.(*mastodon.Keys).AccessToken = serve.MastodonToken //nolint:errcheck,forcetypeassert // a test's own
-		return nil
-	}
+	env.Secrets = signedIn
 	c := mastodon.Config{Settings: settings(h.URL), Since: long, Stream: true}
 	all, rejects, end := sourcetest.Drain(t, open(t, env, c), "")
-	count, deleted := map[string]int{}, 0
+	count, deleted, edited := map[string]int{}, "", ""
 	for _, p := range all {
 		count[p.ID]++
 		if p.Deleted {
-			deleted++
+			deleted += p.ID
+		} else if count[p.ID] == 2 && s.Edited(p.ID) {
+			edited += p.ID
 		}
 	}
 	for i, id := range live {
 		want := 1
-		if i == len(live)-10 || i == len(live)-5 { // deleted; edited
+		if id == deleted || id == edited {
 			want = 2
 		}
 		if count[id] != want {
 			t.Errorf("post %d, %s, came %d times, want %d", i, id, count[id], want)
 		}
 	}
-	if deleted != 1 || len(rejects) > 0 || end == "" {
-		t.Errorf("%d deletions, rejects %v", deleted, rejects)
+	if deleted != live[len(live)-10] || edited == "" || len(rejects) > 0 || end == "" {
+		t.Errorf("deleted %q, edited %q, rejects %v", deleted, edited, rejects)
 	}
 	hiding.Store(false)
 	c.Stream = false

@@ -82,7 +82,7 @@ func (s *source) Estimate(ctx context.Context, w feedlake.Window) (ingest.Estima
 		w.End = s.env.Now()
 	}
 	if w.Start.IsZero() || !w.Start.Before(w.End) {
-		return ingest.Estimate{Note: "without a beginning nothing can be reckoned"}, nil
+		return ingest.Estimate{Unknown: "without a beginning nothing can be reckoned"}, nil
 	}
 	length := w.End.Sub(w.Start)
 	rate, samples := 0.0, 0
@@ -92,6 +92,11 @@ func (s *source) Estimate(ctx context.Context, w feedlake.Window) (ingest.Estima
 			return ingest.Estimate{}, err
 		}
 		samples++
+		if len(a.statuses) > 0 {
+			if _, ok := mastodon.TimeOf(a.statuses[0].id); !ok {
+				return ingest.Estimate{Unknown: "the ids of " + s.cfg.Server + " do not tell times, so that every page from the newest post down must be read"}, nil
+			}
+		}
 		if n := len(a.statuses); n > 0 {
 			if took := end.Sub(a.statuses[n-1].created); n == most && took > 0 {
 				rate += float64(n) / took.Seconds()
@@ -104,7 +109,7 @@ func (s *source) Estimate(ctx context.Context, w feedlake.Window) (ingest.Estima
 	requests := posts/most + 2
 	return ingest.Estimate{
 		Requests: requests, Posts: posts, Took: time.Duration(requests/requestsAWindow) * limitWindow,
-		Note: "reckoned from two samples; servers of another make than Mastodon have no ids that tell times",
+		Note: "reckoned from two samples",
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package mastodon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,6 +28,7 @@ import (
 type stream struct {
 	*source
 	seen map[string]sighting // by the server's id
+	flow *api.Flow
 }
 
 // sighting is what a deletion needs of what was deleted.
@@ -70,9 +72,13 @@ func (s *stream) sight(posts []feedlake.Post) {
 	}
 }
 
-// listen reads events for as long as the configuration says, or until the
-// server ends the stream.
-func (s *stream) listen(ctx context.Context, at place) (ingest.Page, error) {
+// listen reads events for as long as the configuration says, until the server
+// ends the stream, or the budget is used up: then the next page has its error.
+func (s *stream) listen(ctx context.Context, at place) (p ingest.Page, err error) {
+	defer func() { err = errors.Join(err, s.flow.Settle(ctx)) }()
+	if err := s.flow.Admit(ctx); err != nil {
+		return ingest.Page{}, err
+	}
 	short, stop := context.WithTimeout(ctx, s.cfg.Listen)
 	defer stop()
 	body, err := s.open(short)
@@ -87,6 +93,7 @@ func (s *stream) listen(ctx context.Context, at place) (ingest.Page, error) {
 		b     wire.Batch
 		fresh []string
 		heard int
+		full  error // the budget is
 	)
 	for e, err := range sse.Read(body, &sse.ReadConfig{MaxEventSize: maxEvent}) {
 		if err != nil {
@@ -106,7 +113,11 @@ func (s *stream) listen(ctx context.Context, at place) (ingest.Page, error) {
 			fresh = append(fresh, id)
 		}
 		s.sight(b.Posts[n:])
-		if heard++; heard == maxEvents {
+		if e.Type == "update" || e.Type == "status.update" {
+			s.flow.Came(1)
+		}
+		full = s.flow.Admit(ctx)
+		if heard++; heard == maxEvents || full != nil {
 			break
 		}
 	}
@@ -115,7 +126,7 @@ func (s *stream) listen(ctx context.Context, at place) (ingest.Page, error) {
 	}
 	at.Heard += heard
 	at.Seen = remember(at.Seen, fresh, s.cfg.late(at.At))
-	return s.page(ingest.Page{Posts: b.Posts, Rejects: b.Rejects, Done: true}, at)
+	return s.page(ingest.Page{Posts: b.Posts, Rejects: b.Rejects, Done: full == nil}, at)
 }
 
 func (s *stream) known(id string) (uri string, created time.Time, ok bool) {
