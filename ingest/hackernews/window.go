@@ -84,10 +84,25 @@ func (s *items) fetchWindow(ctx context.Context, from feedlake.Cursor) (ingest.P
 		return ingest.Page{}, err
 	}
 	at.Last = r.to
-	p := ingest.Page{Posts: s.inside(r.Posts), Rejects: r.Rejects, Done: r.to == end-1, Progress: place(r.to)}
+	covered := s.covered(r.Posts)
+	p := ingest.Page{Posts: s.inside(r.Posts), Rejects: r.Rejects, Covered: covered, Done: r.to == end-1, Progress: place(r.to)}
 	p.Rejects = slices.DeleteFunc(p.Rejects, func(bad feedlake.Reject) bool { return !at.holds(bad.Position) })
 	p.Next, err = at.cursor()
 	return p, err
+}
+
+// Merges is true: to look for the ends of many windows takes long, and windows
+// side by side share theirs.
+func (s *items) Merges() bool { return true }
+
+// covered is the part of the window that lies before all posts of a page, and a
+// moment before them: see slack.
+func (s *items) covered(posts []feedlake.Post) feedlake.Window {
+	if len(posts) == 0 {
+		return feedlake.Window{}
+	}
+	first := slices.MinFunc(posts, func(a, b feedlake.Post) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return feedlake.Window{Start: s.env.Window.Start, End: first.CreatedAt.Add(-time.Minute)}
 }
 
 // inside are the posts that were created in the window.

@@ -314,3 +314,37 @@ func TestLateItem(t *testing.T) {
 		t.Errorf("%d and %d items, want 97 and 3", len(first), len(second))
 	}
 }
+
+// TestCovered tells no more of a window than was read: whatever page breaks off,
+// the posts of what counts as covered came.
+func TestCovered(t *testing.T) {
+	clock := sourcetest.NewClock()
+	_, open := start(t, clock, serve.Options{Seed: 3, Posts: 1500, Days: 3})
+	w := feedlake.Window{Start: clock.Now().Add(-50 * time.Hour), End: clock.Now().Add(-20 * time.Hour)}
+	all := drain(t, clock, open("items", w))
+	src, at, got, told := open("items", w), feedlake.Cursor(""), map[string]bool{}, 0
+	if m, ok := src.(ingest.Merger); !ok || !m.Merges() {
+		t.Error("windows side by side are not merged")
+	}
+	for done := false; !done; {
+		p, err := src.Fetch(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, post := range p.Posts {
+			got[post.ID] = true
+		}
+		if at, done = p.Next, p.Done; p.Covered == (feedlake.Window{}) {
+			continue
+		}
+		told++
+		for _, post := range all {
+			if p.Covered.Contains(post.CreatedAt) && !got[post.ID] {
+				t.Fatalf("%s of %s is missing in what is covered, %v", post.ID, post.CreatedAt, p.Covered)
+			}
+		}
+	}
+	if told < 3 {
+		t.Errorf("told %d times", told)
+	}
+}

@@ -267,7 +267,25 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// TestEmptyEnd ends with an empty page, whatever link it has.
+// TestEmptyMiddle goes on behind an empty page: what is left out of it was deleted
+// or may not be seen.
+func TestEmptyMiddle(t *testing.T) {
+	g := &graph{t: t, media: func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.URL.Query().Get("after"))
+		if n == 2 || n == 3 {
+			_, _ = fmt.Fprintf(w, `{"data":[],"paging":{"cursors":{"after":"%d"},"next":"https://graph.example/?after=%d"}}`, n+1, n+1)
+			return
+		}
+		_, _ = w.Write(listing(n, 6, strconv.Itoa(n+1)))
+	}}
+	var said strings.Builder
+	ids, _, err := drain(t, g.source(sourcetest.NewClock(), &said), "")
+	if want := 5; err != nil || len(ids) != want || said.Len() > 0 {
+		t.Errorf("%v, %v, %q, want %d", ids, err, said.String(), want)
+	}
+}
+
+// TestEmptyEnd ends behind a few empty pages, whatever link they have.
 func TestEmptyEnd(t *testing.T) {
 	g := &graph{t: t, media: func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Has("after") {

@@ -144,7 +144,7 @@ func (f faults) throttled(err error, u usage, now time.Time) error {
 	if wait > f.maxWait {
 		return fmt.Errorf("%w: %w", err, &ingest.LimitError{Endpoint: endpoint, Until: now.Add(wait)})
 	}
-	return &feedlake.RetryError{Err: err, After: wait}
+	return &feedlake.RetryError{Err: fmt.Errorf("%w: %w", err, feedlake.ErrPartial), After: wait}
 }
 
 // hide takes the token out of what a message shows: the platform repeats a

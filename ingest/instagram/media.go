@@ -36,7 +36,7 @@ func readPage(body []byte) (page, error) {
 		p.media = append(p.media, v.Raw)
 	}
 	link := gjson.GetBytes(body, "paging.next").Str
-	if link == "" || len(p.media) == 0 {
+	if link == "" {
 		return p, nil
 	}
 	q := url.Values{}
@@ -140,11 +140,15 @@ func (s *source) ended(ctx context.Context, name string, l *list, a page) bool {
 	switch {
 	case a.next == "" || l.At.Pass == nil:
 		return true
+	case s.walk.idle >= maxIdle && len(a.media) == 0:
+		return true
 	case s.walk.idle >= maxIdle:
 		s.env.Log.WarnContext(ctx, "the links to next pages go in a circle: the list ends here", "source", s.env.Name, "list", name, "answers", l.Answers)
 		return true
 	case s.cfg.Mode == modeTop:
 		return l.Answers >= s.cfg.TopPages
+	case len(a.media) == 0: // the link goes on, past what the reader may not see
+		return false
 	}
 	floor := s.floor(l)
 	for _, raw := range a.media {

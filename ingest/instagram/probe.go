@@ -78,34 +78,38 @@ func (s *source) probeHashtags(ctx context.Context) ingest.Finding {
 	return f
 }
 
-// Estimate tells what reading costs. Of an account the platform tells how many
-// media it has in all, an upper bound for a window. Of hashtags it tells nothing,
-// and a look would spend them: only the least number of requests is known.
+// Estimate tells what reading all of an account costs: the platform tells how
+// many media it has, though not those of a time. Of hashtags it tells nothing,
+// and a look would spend them.
 func (s *source) Estimate(ctx context.Context, w feedlake.Window) (ingest.Estimate, error) {
 	if s.cfg.Mode == modeAccount {
-		_, n, err := s.account(ctx)
-		if err != nil {
-			return ingest.Estimate{}, err
-		}
-		e := ingest.Estimate{Requests: max(1, (n+most-1)/most), Posts: n, Exact: w == feedlake.Window{} && s.cfg.Since.IsZero()}
-		if len(s.cfg.Insights) > 0 {
-			e.Requests += n
-		}
-		if !e.Exact {
-			e.Note = "at most: all media of the account"
-		}
-		return e, nil
+		return s.estimateAccount(ctx, w)
 	}
 	q, err := s.searched(ctx)
 	if err != nil {
 		return ingest.Estimate{}, err
 	}
-	e := ingest.Estimate{Requests: 1 + 2*int64(len(s.cfg.Hashtags)), Note: "at least: the platform does not tell how many media a hashtag has"}
+	e := ingest.Estimate{Unknown: fmt.Sprintf("the platform does not tell how many media a hashtag has; it takes %d requests at least", 1+2*len(s.cfg.Hashtags))}
 	if s.cfg.Mode == modeRecent {
-		e.Note += "; what is older than about 24 hours cannot be had"
+		e.Note = "what is older than about 24 hours cannot be had"
 	}
 	if left := max(0, perWeek-len(q.used)); left < len(s.cfg.Hashtags) {
-		e.Note += fmt.Sprintf("; %d hashtags are configured, %d new ones fit into the 30 of 7 days", len(s.cfg.Hashtags), left)
+		e.Note = strings.TrimPrefix(e.Note+fmt.Sprintf("; %d hashtags are configured, %d new ones fit into the 30 of 7 days", len(s.cfg.Hashtags), left), "; ")
+	}
+	return e, nil
+}
+
+func (s *source) estimateAccount(ctx context.Context, w feedlake.Window) (ingest.Estimate, error) {
+	_, n, err := s.account(ctx)
+	if err != nil {
+		return ingest.Estimate{}, err
+	}
+	e := ingest.Estimate{Requests: max(1, (n+most-1)/most), Posts: n, Exact: true}
+	if len(s.cfg.Insights) > 0 {
+		e.Requests += n
+	}
+	if w != (feedlake.Window{}) || !s.cfg.Since.IsZero() {
+		return ingest.Estimate{Unknown: fmt.Sprintf("Instagram does not count the media of a time; all %d of the account take %d requests", n, e.Requests)}, nil
 	}
 	return e, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/feedlake/feedlake"
@@ -39,18 +40,27 @@ func (s *source) newest(ctx context.Context, f feed, limit int) (answer, error) 
 // pace is how many requests Reddit takes in a minute.
 const pace = 100
 
-// Estimate reckons from the newest posts of each feed, one request each: Reddit
-// does not count. Posts are taken to come evenly.
+// Estimate goes through the listing of each feed down to the window's beginning,
+// ten requests at most: Reddit does not count. What lies behind a listing's end
+// is looked for in ways whose length nobody knows.
 func (s *source) Estimate(ctx context.Context, w feedlake.Window) (ingest.Estimate, error) {
-	e := ingest.Estimate{Note: "reckoned from the newest posts; Reddit does not count"}
+	switch s.cfg.Mode {
+	case modeTop:
+		return ingest.Estimate{Unknown: fmt.Sprintf("Reddit does not count what its top lists hold; they take %d requests at most", 10*len(s.feeds)*len(s.cfg.Periods))}, nil
+	case modeTree:
+		return ingest.Estimate{Unknown: "Reddit does not tell in how many parts a tree of comments comes"}, nil
+	}
+	e := ingest.Estimate{Requests: 1, Exact: true, Note: "every listing was gone through; one request is for a token"}
 	for _, f := range s.feeds {
-		a, err := s.newest(ctx, f, most)
+		requests, posts, whole, err := s.reckon(ctx, f, w)
 		if err != nil {
 			return e, fmt.Errorf("%s: %w", f.key, err)
 		}
-		requests, posts := s.reckon(a, w)
-		if posts > 1000 || requests > 10 {
-			e.Note = "reckoned from the newest posts; of a listing Reddit tells about 1000 posts and of what is older only a part"
+		if !whole && !s.cfg.StayInside && s.cfg.Mode != modeComments {
+			return ingest.Estimate{Unknown: "Reddit lists about 1000 posts, which do not go back far enough in " + f.key + ": what is older can be had in part, from other lists, and it does not tell in how many requests"}, nil
+		}
+		if !whole {
+			e.Note = "Reddit lists about 1000 posts: what is older than those of " + f.key + " cannot be had"
 		}
 		e.Requests += requests
 		e.Posts += posts
@@ -59,38 +69,29 @@ func (s *source) Estimate(ctx context.Context, w feedlake.Window) (ingest.Estima
 	return e, nil
 }
 
-// reckon is what a feed costs whose beginning is known.
-func (s *source) reckon(a answer, w feedlake.Window) (requests, posts int64) {
-	n := int64(len(a.Posts))
-	if s.cfg.Mode == modeTop {
-		return 10 * int64(len(s.cfg.Periods)), 1000 * int64(len(s.cfg.Periods))
-	}
-	if s.cfg.Mode == modeTree {
-		if n > 0 && a.Posts[0].Replies != nil {
-			n = 1 + *a.Posts[0].Replies
+// reckon is what a listing costs; whole: it goes down to the window's beginning,
+// or to the first post of the feed.
+func (s *source) reckon(ctx context.Context, f feed, w feedlake.Window) (requests, posts int64, whole bool, err error) {
+	q := request{path: f.path, query: s.query(f, "new", "all", most)}
+	for listed := 0; ; {
+		a, err := s.get(ctx, q)
+		if err != nil {
+			return requests, posts, false, err
 		}
-		return 1 + n/most, n
+		requests++
+		listed += len(a.Names)
+		for i := range a.Posts {
+			if w.Contains(a.Posts[i].CreatedAt) {
+				posts++
+			}
+		}
+		if a.next == q.page && a.next != "" || requests > 2*wall/most {
+			return requests, posts, false, &feedlake.RetryError{Err: fmt.Errorf("the listing goes in a circle after %s", q.page)}
+		}
+		reached := slices.ContainsFunc(a.Posts, func(p feedlake.Post) bool { return p.CreatedAt.Truncate(time.Second).Before(w.Start) })
+		if reached || a.next == "" {
+			return requests, posts, reached || listed < wall, nil
+		}
+		q.page = a.next
 	}
-	now := s.env.Now()
-	from, to := w.Start, w.End
-	if to.IsZero() || to.After(now) {
-		to = now
-	}
-	if n < 2 || !from.Before(to) {
-		return 1, n
-	}
-	over := max(a.Posts[0].CreatedAt.Sub(a.Posts[n-1].CreatedAt), time.Minute)
-	if a.next == "" && !from.After(a.Posts[n-1].CreatedAt) {
-		return 1, n
-	}
-	length := to.Sub(from)
-	if from.IsZero() {
-		length = now.Sub(a.Posts[n-1].CreatedAt)
-	}
-	posts = int64(float64(n) * float64(length) / float64(over))
-	down := int64(float64(n) * float64(now.Sub(from)) / float64(over)) // everything since is gone through
-	if from.IsZero() {
-		down = posts
-	}
-	return 1 + min(down, 1000)/most, posts
 }

@@ -18,15 +18,6 @@ import (
 
 const agent = "linux:org.example.feedlake:v1.0 (by /u/someone)"
 
-// part is a simulated Reddit of which a source reads a part.
-type part struct {
-	*serve.Server
-	reads func(id string) bool
-}
-
-func (p part) Live() []string { return only(p.Server.Live(), p.reads) }
-func (p part) All() []string  { return only(p.Server.All(), p.reads) }
-
 func only(ids []string, keep func(string) bool) []string {
 	var out []string
 	for _, id := range ids {
@@ -40,7 +31,7 @@ func only(ids []string, keep func(string) bool) []string {
 func start(posts int64, reads func(id string) bool) func([]serve.Fault, func() time.Time) (sourcetest.Server, error) {
 	return func(faults []serve.Fault, now func() time.Time) (sourcetest.Server, error) {
 		s, err := serve.New("reddit", serve.Options{Seed: 7, Posts: posts, Days: 5, Faults: faults, Now: now})
-		return part{s, reads}, err
+		return sourcetest.Part{Server: s, Reads: reads}, err
 	}
 }
 

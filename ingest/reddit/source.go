@@ -57,7 +57,10 @@ func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 		if page.Next, err = c.spell(); err != nil {
 			return ingest.Page{}, err
 		}
-		page.Posts, page.Rejects = got.posts, got.rejects
+		page.Posts, page.Rejects, page.Covered = got.posts, got.rejects, feedlake.Window{}
+		if !page.Done {
+			page.Covered = s.covered(i, c.at(s.feeds[i]))
+		}
 		page.Progress = ingest.Progress{Place: f.key + got.where}
 		if len(page.Posts)+len(page.Rejects) > 0 || page.Done {
 			return page, nil
@@ -107,6 +110,18 @@ func (p *place) unknown(rejects []feedlake.Reject) []feedlake.Reject {
 	}
 	p.Bad = p.Bad[max(0, len(p.Bad)-marks):]
 	return out
+}
+
+// Merges is true: Reddit has no search by time.
+func (s *source) Merges() bool { return true }
+
+// covered is the part of a backfill's window that was read whole, when only one
+// feed is left to read.
+func (s *source) covered(i int, p *place) (w feedlake.Window) {
+	if i == len(s.feeds)-1 && p.At.Pass != nil && !p.At.Pass.Down.IsZero() && s.env.Window != (feedlake.Window{}) {
+		w = feedlake.Window{Start: p.At.Pass.Down.Add(time.Second), End: s.env.Window.End}
+	}
+	return w
 }
 
 // first is where a new cursor begins.
