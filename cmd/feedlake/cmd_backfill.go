@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,8 +29,12 @@ func newBackfillCommand(o *options) *cobra.Command {
 are not asked for again; one that failed, or was broken off, goes on where it was.
 The place up to which "feedlake run" follows the source is not touched.
 
+Slices side by side are asked for as one where that costs less, as from listings
+that cannot be searched by time; each still counts as read by itself.
+
 With --dry-run, tell what is missing and what it costs: the platforms are asked
-for counts where they give some, and no post is read.`,
+for counts where they give some, and listings are looked through where not; what
+cannot be known is said. Nothing is landed.`,
 		Example: "  feedlake backfill --source reddit --from 2024-01-01 --to 2024-03-01 --dry-run\n" +
 			"  feedlake backfill --source reddit --from 2024-01-01 --to 2024-03-01 --slice day",
 		Args: cobra.NoArgs,
@@ -94,12 +96,15 @@ func (a *app) backfill(ctx context.Context, r backfillRequest, w feedlake.Window
 	if err != nil {
 		return err
 	}
-	var failed []string
+	groups, err := a.together(ctx, s, w, missing)
+	if err != nil {
+		return err
+	}
 	var errs []error
 	var posts, rejects int64
-	for i, slice := range missing {
-		a.bars.update(ctx, stepIngest, int64(i), int64(len(missing)), "slices", sliceName(slice))
-		res, err := a.ingestOne(ctx, s, slice)
+	for i, parts := range groups {
+		a.bars.update(ctx, stepIngest, int64(i), int64(len(groups)), "slices", sliceName(whole(parts)))
+		res, err := a.ingestOne(ctx, s, parts...)
 		posts, rejects = posts+res.Posts, rejects+res.Rejects
 		schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts + res.Rejects, RowsOut: res.Posts, Rejects: res.Rejects})
 		if err == nil {
@@ -108,12 +113,15 @@ func (a *app) backfill(ctx context.Context, r backfillRequest, w feedlake.Window
 		if ctx.Err() != nil {
 			return err
 		}
-		failed, errs = append(failed, sliceName(slice)), append(errs, err)
+		errs = append(errs, err)
 		if errors.Is(err, feedlake.ErrPartial) { // the next slice would fare the same
-			for _, rest := range missing[i+1:] {
-				failed = append(failed, sliceName(rest))
-			}
 			break
+		}
+	}
+	var failed []string
+	if len(errs) > 0 {
+		if failed, err = a.unread(ctx, s, missing); err != nil {
+			return errors.Join(append(errs, err)...)
 		}
 	}
 	detail := fmt.Sprintf("%s: %s in %d of %s, %d read before", s.Name, plural(posts, "post"), len(missing)-len(failed), plural(int64(len(all)), "slice"), len(all)-len(missing))
@@ -125,6 +133,44 @@ func (a *app) backfill(ctx context.Context, r backfillRequest, w feedlake.Window
 		return nil
 	}
 	return feedlake.Hint(fmt.Errorf("%s missing: %w: %w", plural(int64(len(failed)), "slice"), feedlake.ErrPartial, errors.Join(errs...)), "run the same command again: only these are asked for")
+}
+
+// together groups the missing slices: those of a group are asked for as one,
+// where that costs the source less.
+func (a *app) together(ctx context.Context, s sourceConfig, w feedlake.Window, missing []feedlake.Window) ([][]feedlake.Window, error) {
+	src, err := a.openSource(ctx, s, w)
+	if err != nil {
+		return nil, err
+	}
+	if m, ok := src.(ingest.Merger); ok && m.Merges() {
+		return ingest.Merge(missing), nil
+	}
+	groups := make([][]feedlake.Window, len(missing))
+	for i, slice := range missing {
+		groups[i] = []feedlake.Window{slice}
+	}
+	return groups, nil
+}
+
+// whole is the window that parts side by side make up; zero without parts.
+func whole(parts []feedlake.Window) (w feedlake.Window) {
+	if len(parts) > 0 {
+		w = feedlake.Window{Start: parts[0].Start, End: parts[len(parts)-1].End}
+	}
+	return w
+}
+
+// unread names those of slices that are still missing.
+func (a *app) unread(ctx context.Context, s sourceConfig, slices []feedlake.Window) ([]string, error) {
+	b, err := ingest.ReadBacklog(ctx, a.lake, s.Name)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, slice := range b.Missing(slices) {
+		names = append(names, sliceName(slice))
+	}
+	return names, nil
 }
 
 // shortList names the first few and counts the rest.
@@ -141,93 +187,4 @@ func sliceName(w feedlake.Window) string {
 		return w.Start.Format(time.DateOnly)
 	}
 	return w.Start.Format(time.RFC3339) + "/" + w.End.Format(time.RFC3339)
-}
-
-// backfillPreview is what `backfill --dry-run --json` prints.
-type backfillPreview struct {
-	Source   string         `json:"source"`
-	Slices   int            `json:"slices"`
-	Missing  int            `json:"missing"`
-	Requests int64          `json:"requests"`
-	Posts    int64          `json:"posts"`
-	Dollars  float64        `json:"dollars"`
-	Hours    float64        `json:"hours"`
-	Exact    bool           `json:"exact"`
-	Notes    []string       `json:"notes"`
-	Each     []slicePreview `json:"each"`
-}
-
-type slicePreview struct {
-	From     time.Time `json:"from"`
-	To       time.Time `json:"to"`
-	Requests int64     `json:"requests"`
-	Posts    int64     `json:"posts"`
-	Dollars  float64   `json:"dollars"`
-	Hours    float64   `json:"hours"`
-}
-
-// previewBackfill tells what a backfill would ask for.
-func (a *app) previewBackfill(ctx context.Context, r backfillRequest, w feedlake.Window) error {
-	s, all, missing, err := a.missingSlices(ctx, r, w)
-	if err != nil {
-		return err
-	}
-	src, err := a.openSource(ctx, s, w)
-	if err != nil {
-		return err
-	}
-	est, ok := src.(ingest.Estimator)
-	if !ok {
-		return feedlake.Hint(fmt.Errorf("source %s: kind %s cannot be asked for a time in the past: %w", s.Name, s.Kind, feedlake.ErrConfig), "import an archive as a source of kind files")
-	}
-	p := backfillPreview{Source: s.Name, Slices: len(all), Missing: len(missing), Exact: true, Notes: []string{}, Each: []slicePreview{}}
-	for _, slice := range missing {
-		var e ingest.Estimate
-		err := ingest.Retry{Name: s.Name, Log: a.log}.Do(ctx, func(ctx context.Context) (err error) {
-			e, err = est.Estimate(ctx, slice)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("estimate %s: %w", sliceName(slice), err)
-		}
-		p.add(slice, e)
-	}
-	if a.o.json {
-		return printJSON(a.o.env.stdout, p)
-	}
-	p.print(a.o.env.stdout)
-	return nil
-}
-
-func (p *backfillPreview) add(w feedlake.Window, e ingest.Estimate) {
-	one := slicePreview{From: w.Start, To: w.End, Requests: e.Requests, Posts: e.Posts, Dollars: float64(e.Micros) / 1e6, Hours: e.Took.Hours()}
-	p.Each = append(p.Each, one)
-	p.Requests += one.Requests
-	p.Posts += one.Posts
-	p.Dollars += one.Dollars
-	p.Hours += one.Hours
-	p.Exact = p.Exact && e.Exact
-	if e.Note != "" && !slices.Contains(p.Notes, e.Note) {
-		p.Notes = append(p.Notes, e.Note)
-	}
-}
-
-func (p *backfillPreview) print(w io.Writer) {
-	rows := make([][]string, 0, len(p.Each)+1)
-	line := func(name string, s slicePreview) []string {
-		return []string{name, count(s.Requests), count(s.Posts), fmt.Sprintf("%.2f", s.Dollars), fmt.Sprintf("%.2f", s.Hours)}
-	}
-	for _, s := range p.Each {
-		rows = append(rows, line(sliceName(feedlake.Window{Start: s.From, End: s.To}), s))
-	}
-	rows = append(rows, line("all", slicePreview{Requests: p.Requests, Posts: p.Posts, Dollars: p.Dollars, Hours: p.Hours}))
-	printTable(w, []string{"slice", "requests", "posts", "dollars", "hours"}, rows)
-	how := "counted by the platform"
-	if !p.Exact {
-		how = "reckoned"
-	}
-	printf(w, "%d of %s missing; %s\n", p.Missing, plural(int64(p.Slices), "slice"), how)
-	for _, n := range p.Notes {
-		printLine(w, n)
-	}
 }

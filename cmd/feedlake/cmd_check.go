@@ -148,6 +148,19 @@ func (a *app) checkSource(ctx context.Context, s sourceConfig, c *checks) {
 			c.add(what, f.Says, nil)
 			continue
 		}
-		c.add(what, "", feedlake.Hint(fmt.Errorf("%s: %s: %w", what, f.Says, feedlake.ErrConfig), "%s", f.Hint))
+		c.add(what, "", unsound(what, f))
 	}
+}
+
+// unsound is a finding that is not OK as an error: of the configuration, unless
+// the other side is down.
+func unsound(what string, f ingest.Finding) error {
+	err := fmt.Errorf("%s: %s", what, f.Says)
+	if !f.Down {
+		err = fmt.Errorf("%s: %s: %w", what, strings.TrimSuffix(f.Says, ": "+feedlake.ErrConfig.Error()), feedlake.ErrConfig)
+	}
+	if f.Hint == "" {
+		return err
+	}
+	return feedlake.Hint(err, "%s", f.Hint)
 }

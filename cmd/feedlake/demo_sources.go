@@ -15,7 +15,7 @@ import (
 // Simulated networks of the demo: always the same posts, so that a second demo
 // adds nothing.
 const (
-	networksSeed  = 7
+	networksSeed  = 7 // of the first; each talks of something else
 	networksDays  = 14
 	networksPosts = 30_000 // of all six
 )
@@ -44,9 +44,9 @@ func networksSettings() map[string]string {
 func (o *options) demoSources(ctx context.Context, posts int) (err error) {
 	names := serve.Platforms()
 	set := networksSettings()
-	for _, name := range names {
+	for i, name := range names {
 		s, err := serve.New(name, serve.Options{
-			Seed: networksSeed, Posts: int64(max(1, posts/len(names))), Days: networksDays, End: networksEnd(), Faults: networksFaults(), Now: o.env.now,
+			Seed: networksSeed + uint64(i), Posts: int64(max(1, posts/len(names))), Days: networksDays, End: networksEnd(), Faults: networksFaults(), Now: o.env.now,
 		})
 		if err != nil {
 			return err

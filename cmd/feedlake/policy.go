@@ -9,6 +9,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/files"
+	"github.com/feedlake/feedlake/ingest/withdraw"
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
 	"github.com/feedlake/feedlake/schedules"
@@ -89,11 +90,22 @@ func (s sourceConfig) horizon(now time.Time) time.Time {
 }
 
 // retain takes posts out of the lake that are older than their source keeps
-// them, with their scores and rejects; the tables that SQL builds follow. Older
-// snapshots hold them until they expire.
+// them, with their scores and rejects, and withdraws those whose account is gone;
+// the tables that SQL builds follow. Older snapshots hold them until they expire.
 func (a *app) retain(ctx context.Context) error {
 	var details []string
 	for _, s := range a.cfg.Sources {
+		n, err := withdraw.Posts(ctx, withdraw.Options{
+			Source: s.Name, RunID: schedules.RunOf(ctx).ID, Lake: a.lake,
+			Open: func(ctx context.Context) (*query.DB, error) { return a.duckdb(ctx) },
+		})
+		schedules.Report(ctx, schedules.Counts{RowsIn: n, RowsOut: n})
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			details = append(details, fmt.Sprintf("%s: %s withdrawn, deleted by account or by number", s.Name, plural(n, "post")))
+		}
 		from := s.horizon(a.o.env.now())
 		if from.IsZero() {
 			continue
@@ -109,7 +121,7 @@ func (a *app) retain(ctx context.Context) error {
 		}
 	}
 	if len(details) == 0 {
-		details = append(details, "nothing is older than its source keeps it")
+		details = append(details, "nothing is older than its source keeps it, and no account is gone")
 	}
 	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
 	return nil

@@ -97,10 +97,10 @@ func TestBackfillCommand(t *testing.T) {
 	}
 	requests.Store(0)
 	c.run(0, args...)
-	if got := requests.Load(); math.Abs(float64(got-p.Requests)) > 0.05*float64(got) {
-		t.Errorf("%d requests were foreseen, %d made", p.Requests, got)
+	if got := requests.Load(); p.Requests == nil || math.Abs(float64(got-*p.Requests)) > 0.05*float64(got) {
+		t.Fatalf("%+v was foreseen, %d requests made", p, got)
 	}
-	if got := c.value("select count(*) from raw.posts"); got != fmt.Sprint(p.Posts) || p.Slices != 6 || p.Missing != 6 || p.Posts < 3000 {
+	if got := c.value("select count(*) from raw.posts"); got != fmt.Sprint(*p.Posts) || p.Slices != 6 || p.Missing != 6 || *p.Posts < 3000 {
 		t.Errorf("%s posts landed; preview %+v", got, p)
 	}
 	requests.Store(0)
@@ -269,5 +269,26 @@ func TestSecretsStayOutside(t *testing.T) {
 	for _, keys := range []string{`bearer_token: "${file:token}"`, `bearer_token: "${TOKEN}"`} {
 		c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\ncredentials: {me: {keys: {"+keys+"}}}\n")
 		c.run(0, "status")
+	}
+}
+
+// TestCheckDown tells a server that is down from a configuration that is wrong.
+func TestCheckDown(t *testing.T) {
+	hs := httptest.NewServer(http.NotFoundHandler())
+	hs.Close()
+	c := newCLI(t, fmt.Sprintf(`
+lake: {dir: ./lake}
+credentials: {b: {keys: {identifier: me, app_password: "${PASSWORD}"}}}
+sources:
+  - {name: b, kind: bluesky, credential: b, with: {base_url: %[1]q, query: cats}}
+  - {name: h, kind: hackernews, with: {base_url: %[1]q}}
+`, hs.URL))
+	c.env["PASSWORD"] = "hush-hush"
+	out, errs := c.run(1, "check", "--json")
+	if strings.Contains(out+errs, "not usable") || strings.Contains(out, "app_password") || strings.Contains(out+errs, "hush") {
+		t.Errorf("a server that is down is none of the configuration:\n%s\n%s", out, errs)
+	}
+	if n := strings.Count(out, "it cannot be reached, or fails for now"); n != 2 {
+		t.Errorf("%d hints, want 2:\n%s", n, out)
 	}
 }

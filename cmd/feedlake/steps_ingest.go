@@ -57,6 +57,7 @@ func (a *app) openSource(ctx context.Context, s sourceConfig, w feedlake.Window)
 	env := ingest.Env{
 		Name: s.Name, Base: a.cfg.base, Now: a.o.env.now, Log: a.log, Credential: s.Credential, Secrets: a.cfg.decoder(a.cfg.Credentials[s.Credential].Keys),
 		Meter: meter{a.ledger, a.cfg.budgets(), a.o.env.now}, Window: w,
+		Holdings: holdings{a},
 	}
 	return a.kinds.Open(ctx, s.Kind, env, a.cfg.decoder(s.With))
 }
@@ -75,7 +76,7 @@ func (a *app) ingest(ctx context.Context, names []string) error {
 	var failed []error
 	var details []string
 	for _, s := range chosen {
-		res, err := a.ingestOne(ctx, s, feedlake.Window{})
+		res, err := a.ingestOne(ctx, s)
 		schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts + res.Rejects, RowsOut: res.Posts, Rejects: res.Rejects})
 		details = append(details, ingestDetail(s.Name, res, err))
 		switch {
@@ -112,7 +113,10 @@ func (a *app) chosenSources(names []string) ([]sourceConfig, error) {
 	return out, nil
 }
 
-func (a *app) ingestOne(ctx context.Context, s sourceConfig, w feedlake.Window) (ingest.Result, error) {
+// ingestOne drains a source: what is new, or slices of the past that lie side by
+// side.
+func (a *app) ingestOne(ctx context.Context, s sourceConfig, parts ...feedlake.Window) (ingest.Result, error) {
+	w := whole(parts)
 	src, err := a.openSource(ctx, s, w)
 	if err != nil {
 		return ingest.Result{}, err
@@ -122,7 +126,7 @@ func (a *app) ingestOne(ctx context.Context, s sourceConfig, w feedlake.Window) 
 		return ingest.Result{}, err
 	}
 	res, err := ingest.Run(ctx, ingest.Options{
-		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Lake: a.lake, Now: a.o.env.now, Log: a.log,
+		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Parts: parts, Lake: a.lake, Now: a.o.env.now, Log: a.log,
 		NotBefore: s.horizon(a.o.env.now()), Pseudonyms: hide,
 		Progress: func(p ingest.Progress, _ ingest.Result) {
 			place := s.Name
