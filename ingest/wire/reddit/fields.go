@@ -23,6 +23,7 @@ type fields struct {
 	deletedLater, removalType                      string // of _meta
 	data, json, interactions, recordedAt, response string // of what wraps records
 	raw                                            string // the whole record, without the comments below it
+	garbled                                        bool   // raw is not UTF-8
 }
 
 // fields reads an object. The comments below a comment are records of their own:
@@ -49,6 +50,7 @@ func (r *reader) fields(p *scan.Scanner) fields {
 	if cutTo > 0 {
 		f.raw = p.Part(from, cutFrom) + `""` + p.Part(cutTo, p.Pos())
 	}
+	f.garbled = !p.UTF8(f.raw)
 	return f
 }
 

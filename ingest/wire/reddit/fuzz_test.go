@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/feedlake/feedlake/ingest/wire"
 	"github.com/feedlake/feedlake/ingest/wire/reddit"
+	"github.com/feedlake/feedlake/ingest/wire/wiretest"
 )
 
 func FuzzRecord(f *testing.F) {
@@ -89,6 +89,12 @@ func sound(t *testing.T, raw string, b *wire.Batch) {
 // BenchmarkListing reads the recorded answers as the API sends them, in compact
 // JSON.
 func BenchmarkListing(b *testing.B) {
+	decode := func(page string, batch *wire.Batch) {
+		if _, err := reddit.Listing(page, now, "page", batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var all []string
 	for name, raw := range recordedFiles(b) {
 		var cassette []struct {
 			Body json.RawMessage `json:"body"`
@@ -100,20 +106,8 @@ func BenchmarkListing(b *testing.B) {
 		if err := json.Compact(&small, cassette[0].Body); err != nil {
 			b.Fatal(err)
 		}
-		b.Run(name, func(b *testing.B) { benchmark(b, small.String(), reddit.Listing) })
+		all = append(all, small.String())
+		b.Run(name, func(b *testing.B) { wiretest.Bench(b, decode, small.String()) })
 	}
-}
-
-func benchmark(b *testing.B, raw string, decode func(string, time.Time, string, *wire.Batch) (reddit.Page, error)) {
-	b.SetBytes(int64(len(raw)))
-	b.ReportAllocs()
-	posts := 0
-	for b.Loop() {
-		var batch wire.Batch
-		if _, err := decode(raw, now, "page", &batch); err != nil {
-			b.Fatal(err)
-		}
-		posts += len(batch.Posts)
-	}
-	b.ReportMetric(float64(posts)/b.Elapsed().Seconds(), "posts/s")
+	b.Run("all", func(b *testing.B) { wiretest.Bench(b, decode, all...) })
 }

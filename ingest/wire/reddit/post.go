@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/wire/scan"
@@ -35,7 +34,7 @@ func (r *reader) add(kind string, f *fields, escaped bool) {
 	case reason != "":
 	case !ok || at <= 0 || at > lastSecond:
 		reason = "the record has no time"
-	case !utf8.ValidString(f.raw):
+	case f.garbled:
 		reason = "not valid UTF-8"
 	}
 	if reason != "" {
@@ -69,11 +68,7 @@ func (r *reader) add(kind string, f *fields, escaped bool) {
 
 // submission fills what only submissions have.
 func (r *reader) submission(f *fields, p *feedlake.Post, unescape func(string) string) {
-	title, body := unescape(scan.Text(f.title)), unescape(scan.Text(f.selftext))
-	p.Text = title + body
-	if title != "" && body != "" {
-		p.Text = title + "\n\n" + body
-	}
+	p.Text = unescape(scan.Join(f.title, "\n\n", f.selftext))
 	if link := unescape(scan.Text(f.url)); link != "" && f.isSelf != "true" {
 		if link[0] == '/' {
 			link = site + link

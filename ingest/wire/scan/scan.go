@@ -3,10 +3,12 @@
 // where a general reader goes over each byte once a level.
 //
 // Values are given as they are spelled, parts of the input without a copy. That
-// strings are UTF-8 is not checked: utf8.ValidString does so for a whole page at
-// less cost. What was read is worth something only when End says so: broken JSON
-// may show at the last byte.
+// strings are UTF-8 is not checked: UTF8 does so for a whole record at less cost.
+// What was read is worth something only when End says so: broken JSON may show at
+// the last byte.
 package scan
+
+import "unicode/utf8"
 
 // MaxDepth bounds nesting, and so the stack. Reddit's trees are the deepest: they
 // go down about 10 comments, each of them four levels of JSON.
@@ -19,6 +21,7 @@ type Scanner struct {
 	i     int
 	depth int
 	bad   bool
+	wide  uint64 // the bits of what strings hold, eight bytes over each other
 }
 
 // New is a scanner before the first value of s, which lies depth levels deep in
@@ -55,6 +58,10 @@ func (p *Scanner) Depth() int { return p.depth }
 
 // Bad reports whether the JSON is broken, as far as it was read.
 func (p *Scanner) Bad() bool { return p.bad }
+
+// UTF8 reports whether s, a part of what was read without an error, is valid
+// UTF-8. As long as all was ASCII, as most APIs spell it, nothing is looked at.
+func (p *Scanner) UTF8(s string) bool { return p.wide&highs == 0 || utf8.ValidString(s) }
 
 // Fail gives up: the JSON is of a shape that the caller cannot use.
 func (p *Scanner) Fail() { p.bad, p.i = true, len(p.s) }

@@ -17,10 +17,11 @@ var (
 	sound = []string{
 		`{}`, `[]`, ` [ 1 , 2 ] `, `{"a":1,"b":[true,false,null]}`, "{ \"a\" :\t1\r\n}", `"\u00e9\"\\\/\b\f\n\r\t"`,
 		`-0`, `0.5e-7`, `1E+9`, `-12.25`, `"twelve chars and more, é"`, `"a\\"`, `[[],{}]`, `{"":""}`,
+		`true`, `false`, `null`, `"a b"`, `"\u0a9F"`,
 	}
 	broken = []string{
 		``, ` `, `{`, `[`, `[1,]`, `[,1]`, `[1 2]`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{a:1}`, `{"a":1]`, `[1}`, `{} {}`, `01`, `1.`, `.5`, `+1`, `1e`, `-`,
-		`tru`, `nul`, `True`, `"`, `"a`, `"\x"`, `"\u12"`, `"\u12g4"`, "\"a\nb\"", "\"eight ch\x00\"", `"a\"`, `{"a" 1}`, "\u00a0{}", `{"a":1}x`,
+		`tru`, `nul`, `True`, `"`, `"a`, `"\x"`, `"\u12"`, `"\ug234"`, `"\u1g34"`, `"\u12g4"`, `"\u123g"`, "\"a\nb\"", "\"eight ch\x00\"", `"a\"`, `{"a" 1}`, "\u00a0{}", `{"a":1}x`,
 	}
 )
 
@@ -67,7 +68,7 @@ func TestStrings(t *testing.T) {
 
 // TestWalk reads an object as a decoder does.
 func TestWalk(t *testing.T) {
-	p := scan.New(` {"n": 12, "s": "a\u00e9", "no": {"x": [1]}, "in": ["b", 3, "c"], "neg": -1, "big": 1234567890123456789} `, 0)
+	p := scan.New(` {"n": 12, "s": "a\u00e9", "no": {"x": [1]}, "in": ["b", 3, "c"], "neg": -1, "most": 900000000000000009, "big": 1234567890123456789} `, 0)
 	got := map[string]any{}
 	for ok := p.Enter('{'); ok; ok = p.More('}') {
 		switch k := p.Key(); k {
@@ -87,7 +88,7 @@ func TestWalk(t *testing.T) {
 			}
 		}
 	}
-	want := map[string]any{"n": int64(12), "s": "aé", "no": false, "in": []string{"b", "", "c"}}
+	want := map[string]any{"n": int64(12), "most": int64(900000000000000009), "s": "aé", "no": false, "in": []string{"b", "", "c"}}
 	if d := cmp.Diff(want, got); d != "" || !p.End() || p.Depth() != 0 {
 		t.Error(d, p.End(), p.Depth())
 	}
@@ -124,9 +125,36 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestJoin leaves the separator out where nothing stands on one of its sides.
+func TestJoin(t *testing.T) {
+	for _, c := range [][3]string{
+		{`"a\n"`, `"b"`, "a\n, b"}, {`"a"`, `"\u00e9"`, "a, é"}, {`"a"`, `""`, "a"}, {`""`, `"b\t"`, "b\t"}, {`"a"`, `null`, "a"}, {``, `"b"`, "b"}, {`1`, ``, ""},
+	} {
+		if got := scan.Join(c[0], ", ", c[1]); got != c[2] {
+			t.Errorf("%s and %s: got %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// TestUTF8 looks at what was read wherever a byte in a string is not ASCII.
+func TestUTF8(t *testing.T) {
+	for n := range 40 {
+		for text, want := range map[string]bool{"e": true, "é": true, "\x80": false, "\xff": false, "\xc3": false} {
+			for _, at := range []string{`{"a":"%s"}`, `{"%s":1}`, `["%s",["é"]]`, `["%s","a"]`} {
+				s := strings.Replace(at, "%s", strings.Repeat("a", n)+text+strings.Repeat("b", n%9), 1)
+				p := scan.New(s, 0)
+				p.Skip()
+				if got := p.UTF8(s); !p.End() || got != want {
+					t.Errorf("%q: %v", s, got)
+				}
+			}
+		}
+	}
+}
+
 // FuzzValid wants the judgement of encoding/json, and of gjson where that agrees
-// with it; every value of an object as gjson cuts it out, and every string as
-// encoding/json reads it.
+// with it; every value of an object as gjson cuts it out, every string as
+// encoding/json reads it, and the judgement of utf8 on the whole.
 func FuzzValid(f *testing.F) {
 	for _, s := range append(sound, broken...) {
 		f.Add(s)
@@ -144,6 +172,9 @@ func FuzzValid(f *testing.F) {
 		}
 		if p := scan.New(s, 0); want && p.At() == '{' {
 			same(t, s, &p)
+			if p.UTF8(s) != utf8.ValidString(s) {
+				t.Fatalf("%q: UTF-8 is %v", s, p.UTF8(s))
+			}
 		}
 	})
 }

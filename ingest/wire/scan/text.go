@@ -9,22 +9,48 @@ import (
 // Text is the text that a value spells; "" when it is none. Half of a surrogate
 // pair becomes U+FFFD, as in encoding/json.
 func Text(v string) string {
-	if len(v) < 2 || v[0] != '"' {
-		return ""
-	}
-	v = v[1 : len(v)-1]
-	at := strings.IndexByte(v, '\\')
-	if at < 0 {
+	v = inner(v)
+	if strings.IndexByte(v, '\\') < 0 {
 		return v
 	}
 	var out strings.Builder
 	out.Grow(len(v))
-	for ; at >= 0; at = strings.IndexByte(v, '\\') {
+	write(&out, v)
+	return out.String()
+}
+
+// Join is the texts of two values with sep between them, without it where one of
+// them is empty or no text.
+func Join(a, sep, b string) string {
+	switch {
+	case inner(a) == "":
+		return Text(b)
+	case inner(b) == "":
+		return Text(a)
+	}
+	var out strings.Builder
+	out.Grow(len(a) + len(sep) + len(b))
+	write(&out, inner(a))
+	out.WriteString(sep)
+	write(&out, inner(b))
+	return out.String()
+}
+
+// inner is what stands between the quotes of a value; "" when it has none.
+func inner(v string) string {
+	if len(v) < 2 || v[0] != '"' {
+		return ""
+	}
+	return v[1 : len(v)-1]
+}
+
+// write adds what v means, which has escapes.
+func write(out *strings.Builder, v string) {
+	for at := strings.IndexByte(v, '\\'); at >= 0; at = strings.IndexByte(v, '\\') {
 		out.WriteString(v[:at])
-		v = unescape(&out, v[at:])
+		v = unescape(out, v[at:])
 	}
 	out.WriteString(v)
-	return out.String()
 }
 
 // unescape adds what the escape at the beginning of s means to out, and returns

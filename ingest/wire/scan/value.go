@@ -77,8 +77,9 @@ func (p *Scanner) text() {
 		p.Fail()
 		return
 	}
+	wide := uint64(0)
 	for i := p.i + 1; ; {
-		i = plain(p.s, i)
+		i, wide = plain(p.s, i, wide)
 		for i < len(p.s) && p.s[i] == '\\' { // texts in other scripts are escapes, one after the other
 			n := escape(p.s[i+1:])
 			if n == 0 {
@@ -93,28 +94,31 @@ func (p *Scanner) text() {
 		}
 		if p.s[i] == '"' {
 			p.i = i + 1
+			p.wide |= wide
 			return
 		}
 	}
 }
 
-// plain is where the characters end that mean themselves in a string. Of eight
-// characters at once, x-blanks borrows into the high bit of one below a blank,
-// and q-ones into that of a zero, which is a character sought; a borrow goes
-// wrong only behind the first hit, which is the one that counts.
-func plain(s string, i int) int {
+// plain is where the characters end that mean themselves in a string, and wide
+// with their bits. Of eight characters at once, x-blanks borrows into the high bit
+// of one below a blank, and q-ones into that of a zero, which is a character
+// sought; one that is not ASCII has the bit anyway and is none of them. A borrow
+// goes wrong only behind the first hit, which is the one that counts.
+func plain(s string, i int, wide uint64) (int, uint64) {
 	for ; i+8 <= len(s); i += 8 {
 		w := s[i : i+8]
 		x := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 | uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
-		q, b := x^quotes, x^slashes
-		if hit := ((x-blanks)&^x | (q-ones)&^q | (b-ones)&^b) & highs; hit != 0 {
-			return i + bits.TrailingZeros64(hit)/8
+		wide |= x
+		if hit := ((x - blanks) | (x ^ quotes - ones) | (x ^ slashes - ones)) &^ x & highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8, wide
 		}
 	}
 	for i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' {
+		wide |= uint64(s[i])
 		i++
 	}
-	return i
+	return i, wide
 }
 
 // escape is how many characters of s, behind a backslash, belong to it.
