@@ -91,3 +91,25 @@ func TestEstimateUnknown(t *testing.T) {
 		}
 	}
 }
+
+// TestCovered tells no more of a window than was read, of one account and of
+// several.
+func TestCovered(t *testing.T) {
+	clock := sourcetest.NewClock()
+	s, err := serve.New("bluesky", serve.Options{Seed: 7, Posts: 20_000, Days: 10, Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	posts := map[string]int{}
+	for _, id := range s.Live() {
+		did, _, _ := strings.Cut(strings.TrimPrefix(id, "at://"), "/")
+		posts[did]++
+	}
+	busy := slices.SortedFunc(maps.Keys(posts), func(a, b string) int { return posts[b] - posts[a] })
+	url := serving(t, nil, clock.Now, func(http.Handler) http.Handler { return s })
+	for _, actors := range [][]string{busy[:1], busy[:3]} {
+		env := clock.Env(t, "source")
+		env.Window = feedlake.Window{Start: clock.Now().AddDate(0, 0, -8), End: clock.Now().AddDate(0, 0, -1)}
+		sourcetest.Covered(t, clock, func() ingest.Source { return open(t, env, bluesky.Config{Mode: "author", Actors: actors}, url) }, 3)
+	}
+}

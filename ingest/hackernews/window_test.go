@@ -315,36 +315,10 @@ func TestLateItem(t *testing.T) {
 	}
 }
 
-// TestCovered tells no more of a window than was read: whatever page breaks off,
-// the posts of what counts as covered came.
+// TestCovered tells no more of a window than was read.
 func TestCovered(t *testing.T) {
 	clock := sourcetest.NewClock()
 	_, open := start(t, clock, serve.Options{Seed: 3, Posts: 1500, Days: 3})
 	w := feedlake.Window{Start: clock.Now().Add(-50 * time.Hour), End: clock.Now().Add(-20 * time.Hour)}
-	all := drain(t, clock, open("items", w))
-	src, at, got, told := open("items", w), feedlake.Cursor(""), map[string]bool{}, 0
-	if m, ok := src.(ingest.Merger); !ok || !m.Merges() {
-		t.Error("windows side by side are not merged")
-	}
-	for done := false; !done; {
-		p, err := src.Fetch(t.Context(), at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, post := range p.Posts {
-			got[post.ID] = true
-		}
-		if at, done = p.Next, p.Done; p.Covered == (feedlake.Window{}) {
-			continue
-		}
-		told++
-		for _, post := range all {
-			if p.Covered.Contains(post.CreatedAt) && !got[post.ID] {
-				t.Fatalf("%s of %s is missing in what is covered, %v", post.ID, post.CreatedAt, p.Covered)
-			}
-		}
-	}
-	if told < 3 {
-		t.Errorf("told %d times", told)
-	}
+	sourcetest.Covered(t, clock, func() ingest.Source { return open("items", w) }, 3)
 }

@@ -339,6 +339,21 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
+// TestCovered tells no more of a window than was read, inside the wall and round
+// it, of one feed and of several.
+func TestCovered(t *testing.T) {
+	s := newSite(t, 3500)
+	for name, c := range map[string]reddit.Config{
+		"inside": {Subreddits: []string{"all"}, StayInside: true}, "round": {Subreddits: []string{"all"}}, "two": {Subreddits: subs[:2]}, "comments": {Mode: "comments", Subreddits: []string{"all"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := s.env(t)
+			env.Window = feedlake.Window{Start: s.clock.Now().Add(-30 * time.Hour), End: s.clock.Now().Add(-2 * time.Hour)}
+			sourcetest.Covered(t, s.clock, func() ingest.Source { return open(t, env, s.url, c) }, 1)
+		})
+	}
+}
+
 // TestEstimateCircle: a listing that never ends is no estimate, and no endless look.
 func TestEstimateCircle(t *testing.T) {
 	for name, next := range map[string]func(n int64) int64{"the same": func(int64) int64 { return 1 }, "three": func(n int64) int64 { return n % 3 }} {
