@@ -26,6 +26,7 @@ const (
 	pricePost         = 5_000
 	priceCountsRecent = 5_000
 	priceCountsAll    = 10_000
+	priceUser         = 10_000
 )
 
 // asker is what all modes share.

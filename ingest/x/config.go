@@ -31,7 +31,7 @@ type Config struct {
 
 	Mode       string        `yaml:"mode"`       // recent (default; the last 7 days), all (the archive), users, lookup, stream or compliance
 	Query      string        `yaml:"query"`      // recent, all: what to search for, in X's own words: cats lang:en -is:retweet
-	Users      []string      `yaml:"users"`      // users: ids of those whose timelines are read; the newest 3,200 posts of each can be had
+	Users      []string      `yaml:"users"`      // users: ids or names (@name) of those whose timelines are read; the newest 3,200 posts of each can be had
 	IDs        []string      `yaml:"ids"`        // lookup, compliance: ids of posts
 	IDsFile    string        `yaml:"ids_file"`   // lookup, compliance: a file with an id a line, in place of ids
 	Of         string        `yaml:"of"`         // compliance: the source whose posts they are; without ids all that the lake holds of it
@@ -135,7 +135,7 @@ func (c Config) check(env ingest.Env, m mode) error {
 	case searches && strings.TrimSpace(c.Query) == "":
 		return wrong("query is missing", "such as: cats lang:en -is:retweet")
 	case c.Mode == modeUsers && len(c.Users) == 0:
-		return wrong("users are missing", "ids of users, which are numbers; a lookup by name tells them")
+		return wrong("users are missing", "give ids of users, or names such as @name")
 	case takesIDs && (len(c.IDs) == 0) == (c.IDsFile == ""):
 		return wrong("ids", "give either ids or ids_file; for compliance, of: SOURCE asks for all that the lake holds of it")
 	case len(c.IDs) > 0 && c.IDsFile != "":
@@ -155,9 +155,14 @@ func (c Config) check(env ingest.Env, m mode) error {
 	case env.Secrets == nil:
 		return wrong("no credential", "give the source a credential with a bearer_token")
 	}
-	for _, id := range append(append([]string{}, c.Users...), c.IDs...) {
-		if strings.Trim(id, "0123456789") != "" || id == "" {
+	for _, id := range c.IDs {
+		if !isID(id) {
 			return wrong(fmt.Sprintf("id %.30q", id), "ids are numbers")
+		}
+	}
+	for _, user := range c.Users {
+		if !isID(user) && !named.MatchString(user) {
+			return wrong(fmt.Sprintf("user %.30q", user), "ids are numbers, names have up to 15 letters, digits and _")
 		}
 	}
 	return nil
@@ -204,7 +209,7 @@ func (c Config) ids(env ingest.Env) ([]string, error) {
 		id := strings.Trim(lines.Text(), " \t\r\"\ufeff")
 		switch {
 		case id == "" || n == 1 && id == "id": // a table of one column has a head
-		case strings.Trim(id, "0123456789") != "":
+		case !isID(id):
 			return nil, fmt.Errorf("ids_file: line %d: %.30q is no id: %w", n, id, feedlake.ErrConfig)
 		default:
 			ids = append(ids, id)

@@ -30,6 +30,7 @@ const (
 type listing struct {
 	*asker
 	feeds []feed
+	ids   map[string]string // of users given by name, by the feed's key
 }
 
 // feed is a search or a timeline.
@@ -40,6 +41,7 @@ type places struct {
 	Begin time.Time                    `json:"begin"`          // of the first pass
 	Feed  string                       `json:"feed,omitempty"` // that is read; empty: the first
 	At    map[string]frontier.Frontier `json:"at"`
+	IDs   map[string]string            `json:"ids,omitempty"` // of users given by name, by the feed's key
 }
 
 func (s *listing) parse(from feedlake.Cursor) (places, error) {
@@ -61,12 +63,15 @@ func (s *listing) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page,
 		return ingest.Page{}, err
 	}
 	i := max(0, slices.IndexFunc(s.feeds, func(f feed) bool { return f.key == at.Feed }))
-	f := s.feeds[i]
+	f, err := s.find(ctx, &at, s.feeds[i])
+	if err != nil {
+		return ingest.Page{}, err
+	}
 	page, next, landed, err := s.step(ctx, f, at.Begin, at.At[f.key])
 	if err != nil {
 		return ingest.Page{}, err
 	}
-	at = places{Begin: at.Begin, Feed: f.key, At: maps.Clone(at.At)}
+	at = places{Begin: at.Begin, Feed: f.key, At: maps.Clone(at.At), IDs: at.IDs}
 	at.At[f.key] = next
 	if landed {
 		if at.Feed = ""; i+1 < len(s.feeds) {

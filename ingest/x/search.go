@@ -73,15 +73,6 @@ func (a *asker) count(ctx context.Context, w feedlake.Window) (posts, requests i
 // stamp spells a time as X takes it, to the second.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// timelines are the feeds of users.
-func timelines(c Config) []feed {
-	feeds := make([]feed, len(c.Users))
-	for i, id := range c.Users {
-		feeds[i] = feed{key: id, path: "users/" + id + "/tweets", user: id}
-	}
-	return feeds
-}
-
 // ask is the question of a feed for what comes next.
 func (s *listing) ask(f feed, b bounds, token string) url.Values {
 	q := url.Values{"max_results": {strconv.Itoa(s.cfg.PageSize)}}

@@ -79,8 +79,10 @@ func TestConnectorUsers(t *testing.T) {
 	defer hs.Close()
 	posts, _, _ := sourcetest.Drain(t, open(t, clock.Env(t, "x"), hs.URL, x.Config{Query: everything, Since: since}), "")
 	users := map[string]bool{}
-	for _, p := range posts[:12] {
-		users[p.AuthorID] = true
+	for i, p := range posts[:12] {
+		if user := [...]string{p.AuthorID, "@" + p.AuthorName}[i%2]; !users[p.AuthorID] && !users["@"+p.AuthorName] { // some by name
+			users[user] = true
+		}
 	}
 	c := x.Config{Mode: "users", Users: slices.Sorted(maps.Keys(users)), Since: since, PageSize: 5}
 	from := func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) }

@@ -39,6 +39,7 @@ func (x *xAPI) routes(mux *http.ServeMux) {
 		get("tweets/search/recent", x.list(100, 10, 10, xWeek))
 		get("tweets/search/all", x.list(500, 10, 10, 0))
 		get("users/{user}/tweets", x.list(100, 5, 10, 0))
+		get("users/by", x.usersBy)
 		get("tweets/counts/recent", x.counts(xWeek))
 		get("tweets/counts/all", x.counts(0))
 		get("tweets", x.lookup)

@@ -175,6 +175,34 @@ func (x *xAPI) user(it *simulate.Item, asked []string) map[string]any {
 	return out
 }
 
+// usersBy tells users by their names, and which of them there are not.
+func (x *xAPI) usersBy(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	names := strings.Split(q.Get("usernames"), ",")
+	if q.Get("usernames") == "" || len(names) > 100 {
+		xProblem(w, "usernames", q.Get("usernames"), "The `usernames` query parameter can hold 1 to 100 values")
+		return
+	}
+	out := map[string]any{}
+	var data, missing []any
+	for _, name := range names {
+		i := slices.IndexFunc(x.s.items, func(it simulate.Item) bool { return strings.EqualFold(it.Author.Name, name) })
+		if i >= 0 {
+			data = append(data, x.user(&x.s.items[i], strings.Split(q.Get("user.fields"), ",")))
+			continue
+		}
+		e := xMissing("usernames", name)
+		e["resource_type"], e["detail"] = "user", "Could not find user with usernames: ["+name+"]."
+		missing = append(missing, e)
+	}
+	for key, list := range map[string][]any{"data": data, "errors": missing} {
+		if len(list) > 0 {
+			out[key] = list
+		}
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
 // lookup tells posts by their ids, and which of them cannot be had.
 func (x *xAPI) lookup(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
