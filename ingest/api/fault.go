@@ -62,11 +62,11 @@ func (a Answer) Fault(now time.Time, credential string) error {
 	err := a.said()
 	switch {
 	case a.Status == http.StatusUnauthorized:
-		return feedlake.Hint(fmt.Errorf("%w: %w", err, feedlake.ErrConfig), "the credential %s was refused: look at it with feedlake check", credential)
+		return feedlake.Hint(fmt.Errorf("%w: %w", err, feedlake.ErrConfig), "the credential %s was refused: its keys are wrong, expired or withdrawn; set new ones, and try them with feedlake check", credential)
 	case a.Status == http.StatusForbidden:
-		return feedlake.Hint(fmt.Errorf("%w: %w", err, feedlake.ErrConfig), "the credential %s may not do this: look at it with feedlake check", credential)
+		return feedlake.Hint(fmt.Errorf("%w: %w", err, feedlake.ErrConfig), "the credential %s may not do this: give it the permission at the platform, and try it with feedlake check", credential)
 	case a.Status == http.StatusNotFound || a.Status == http.StatusGone:
-		return fmt.Errorf("%w: %w", err, feedlake.ErrNotFound)
+		return feedlake.Hint(fmt.Errorf("%w: %w", err, feedlake.ErrNotFound), "look at base_url, and whether what is asked for is still there")
 	case a.Status == http.StatusRequestTimeout, a.Status == http.StatusTooEarly, a.Status == http.StatusTooManyRequests, a.Status >= 500:
 		return &feedlake.RetryError{Err: err, After: RetryAfter(a.Header, now)}
 	}

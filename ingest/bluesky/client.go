@@ -74,7 +74,7 @@ func (c *client) do(ctx context.Context, call api.Call) (api.Answer, error) {
 	}
 	a, err = c.api.Do(ctx, call)
 	if errors.Is(err, errToken) { // fresh, and expired again
-		return a, &feedlake.RetryError{Err: err}
+		return a, feedlake.Hint(&feedlake.RetryError{Err: err}, "a session that was just opened counts as expired: look at base_url, and at the clock of the server")
 	}
 	return a, err
 }

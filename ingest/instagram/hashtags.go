@@ -124,7 +124,8 @@ func (s *source) ofHashtag(ctx context.Context, name string, err error) bool {
 		s.waiting = append(s.waiting, name)
 		return true
 	case errors.Is(err, errHashtag), errors.Is(err, feedlake.ErrNotFound), errors.Is(err, feedlake.ErrRejected):
-		s.failed = append(s.failed, fmt.Errorf("hashtag %s: %w: %w", name, err, feedlake.ErrPartial))
+		s.failed = append(s.failed, feedlake.Hint(fmt.Errorf("hashtag %s: %w: %w", name, err, feedlake.ErrPartial),
+			"look at its spelling; Instagram tells nothing of hashtags that are rare or held back: take it out of hashtags then"))
 		return true
 	}
 	return false
