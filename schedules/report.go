@@ -2,6 +2,7 @@ package schedules
 
 import (
 	"context"
+	"strings"
 	"sync"
 )
 
@@ -10,13 +11,15 @@ type report struct {
 	run    Run
 	mu     sync.Mutex
 	counts Counts
+	before string // details of the tries before
 }
 
 type reportKey struct{}
 
 // Report adds c's numbers to those of the job that runs under ctx, and replaces
 // its detail when c has one. They are stored with the step, whatever the job
-// returns, and those of several tries add up. Outside a Runner it does nothing.
+// returns; those of several tries add up, and their details stand one behind the
+// other. Outside a Runner it does nothing.
 func Report(ctx context.Context, c Counts) {
 	r, ok := ctx.Value(reportKey{}).(*report)
 	if !ok {
@@ -44,5 +47,26 @@ func RunOf(ctx context.Context) Run {
 func (r *report) get() Counts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.counts
+	c := r.counts
+	c.Detail = r.detail()
+	return c
+}
+
+// again begins another try.
+func (r *report) again() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before, r.counts.Detail = r.detail(), ""
+}
+
+// detail tells what each try said, and once what several said.
+func (r *report) detail() string {
+	switch said := r.counts.Detail; {
+	case r.before == "":
+		return said
+	case strings.HasSuffix(r.before, said): // also when it said nothing
+		return r.before
+	default:
+		return r.before + "; tried again: " + said
+	}
 }

@@ -228,7 +228,7 @@ func (f *flow) tries(ctx context.Context, j Job, step *Step) error {
 		backoff = Backoff
 	}
 	said := &report{run: f.run}
-	for {
+	for ; ; said.again() {
 		step.Try++
 		if err := f.record(ctx, *step); err != nil {
 			return err

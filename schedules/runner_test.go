@@ -243,11 +243,11 @@ func TestRunnerReports(t *testing.T) {
 		r.Backoff = func(int) time.Duration { return 0 }
 		var inside Run
 		tries := 0
-		run, err := r.Run(t.Context(), Run{Job: "all", Window: day(5)}, []Job{{Name: "ingest", Tries: 2, Run: func(ctx context.Context, w feedlake.Window) error {
+		run, err := r.Run(t.Context(), Run{Job: "all", Window: day(5)}, []Job{{Name: "ingest", Tries: 5, Run: func(ctx context.Context, w feedlake.Window) error {
 			inside = RunOf(ctx)
 			Report(ctx, Counts{RowsIn: 10, RowsOut: 8, Rejects: 2})
-			Report(ctx, Counts{RowsIn: 5, RowsOut: 5, Detail: w.Start.Format(time.DateOnly)})
-			if tries++; tries == 1 {
+			Report(ctx, Counts{RowsIn: 5, RowsOut: 5, Detail: []string{w.Start.Format(time.DateOnly), "", "stopped", "stopped"}[tries]})
+			if tries++; tries < 4 {
 				return feedlake.ErrConflict
 			}
 			return nil
@@ -256,10 +256,10 @@ func TestRunnerReports(t *testing.T) {
 			t.Errorf("inside %+v, run %+v, %v", inside, run, err)
 		}
 		steps, err := l.Steps(t.Context(), run.ID)
-		if want := (Counts{30, 26, 4, "2016-10-05"}); err != nil || len(steps) != 1 || steps[0].Counts != want {
+		if want := (Counts{60, 52, 8, "2016-10-05; tried again: stopped"}); err != nil || len(steps) != 1 || steps[0].Counts != want {
 			t.Errorf("steps %+v, %v", steps, err)
 		}
-		if diff := cmp.Diff([]State{Running, Running, Done}, told); diff != "" {
+		if diff := cmp.Diff([]State{Running, Running, Running, Running, Done}, told); diff != "" {
 			t.Error(diff)
 		}
 		if end != run {
