@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/simulate/serve"
 )
 
@@ -68,6 +70,39 @@ func TestBackfillMerged(t *testing.T) {
 				t.Errorf("preview afterwards:\n%s", out)
 			}
 		})
+	}
+}
+
+// TestBackfillRefused ends at the first slice that the configuration keeps from
+// being read, and names all that are missing.
+func TestBackfillRefused(t *testing.T) {
+	c := newCLI(t, "")
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests++
+		http.Error(w, "{}", http.StatusForbidden)
+	}))
+	t.Cleanup(server.Close)
+	c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\nsources:\n  - {name: hn, kind: hackernews, with: {base_url: "+server.URL+"/api/v1}}\n")
+	_, errs := c.run(2, "backfill", "--source", "hn", "--from", "2026-02-21", "--to", "2026-02-27")
+	if requests > 2 || !strings.Contains(errs, "6 slices missing") {
+		t.Errorf("%d requests:\n%s", requests, errs)
+	}
+}
+
+// TestLasting tells slices that fail alone from those that fail with the rest.
+func TestLasting(t *testing.T) {
+	down := error(&feedlake.RetryError{Err: errors.New("down")})
+	for _, c := range []struct {
+		err  error
+		row  int
+		want bool
+	}{
+		{feedlake.ErrPartial, 1, true}, {feedlake.ErrConfig, 1, true}, {down, 1, false}, {down, 2, true}, {errors.New("broken"), 5, false},
+	} {
+		if got := lasting(fmt.Errorf("fetch: %w", c.err), c.row); got != c.want {
+			t.Errorf("%v, %d in a row: %v", c.err, c.row, got)
+		}
 	}
 }
 

@@ -90,7 +90,7 @@ func (a *app) missingSlices(ctx context.Context, r backfillRequest, w feedlake.W
 }
 
 // backfill reads what is missing. A slice that fails does not keep others from
-// being read, but a budget or a limit that is used up ends it.
+// being read, unless they would fare the same.
 func (a *app) backfill(ctx context.Context, r backfillRequest, w feedlake.Window) error {
 	s, all, missing, err := a.missingSlices(ctx, r, w)
 	if err != nil {
@@ -102,19 +102,21 @@ func (a *app) backfill(ctx context.Context, r backfillRequest, w feedlake.Window
 	}
 	var errs []error
 	var posts, rejects int64
+	row := 0 // of slices that failed
 	for i, parts := range groups {
 		a.bars.update(ctx, stepIngest, int64(i), int64(len(groups)), "slices", sliceName(whole(parts)))
 		res, err := a.ingestOne(ctx, s, parts...)
 		posts, rejects = posts+res.Posts, rejects+res.Rejects
 		schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts + res.Rejects, RowsOut: res.Posts, Rejects: res.Rejects})
 		if err == nil {
+			row = 0
 			continue
 		}
 		if ctx.Err() != nil {
 			return err
 		}
 		errs = append(errs, err)
-		if errors.Is(err, feedlake.ErrPartial) { // the next slice would fare the same
+		if row++; lasting(err, row) {
 			break
 		}
 	}
@@ -133,6 +135,14 @@ func (a *app) backfill(ctx context.Context, r backfillRequest, w feedlake.Window
 		return nil
 	}
 	return feedlake.Hint(fmt.Errorf("%s missing: %w: %w", plural(int64(len(failed)), "slice"), feedlake.ErrPartial, errors.Join(errs...)), "run the same command again: only these are asked for")
+}
+
+// lasting reports whether the next slice would fail as this one did, and so many
+// before it in a row: for want of a budget, by the configuration, or because the
+// platform is down.
+func lasting(err error, row int) bool {
+	_, down := errors.AsType[*feedlake.RetryError](err)
+	return errors.Is(err, feedlake.ErrPartial) || errors.Is(err, feedlake.ErrConfig) || down && row > 1
 }
 
 // together groups the missing slices: those of a group are asked for as one,

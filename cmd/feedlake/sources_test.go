@@ -147,6 +147,30 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestStreamBudget listens to a stream with a budget of posts: it holds to the
+// post, and day after day the rest comes, each post once.
+func TestStreamBudget(t *testing.T) {
+	c := newCLI(t, "")
+	server, url, _ := simulated(t, "bluesky", serve.Options{Seed: 3, Posts: 600, Days: 1, Now: c.clock})
+	c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\ncredentials:\n  sky: {budget: {day: {posts: 257}}}\n"+
+		"sources:\n  - {name: sky, kind: bluesky, credential: sky, with: {mode: jetstream, base_url: "+url+", since: 2026-02-28T00:00:00Z}}\n")
+	for _, want := range []string{"257", "514"} {
+		out, errs := c.run(3, "ingest")
+		if got := c.value("select count(*) from raw.posts where not deleted"); got != want || !strings.Contains(out, "stopped until 2026-03-") || !strings.Contains(errs, "posts a day used") {
+			t.Errorf("%s posts, want %s\n%s%s", got, want, out, errs)
+		}
+		c.now = c.now.Add(24 * time.Hour)
+	}
+	c.run(0, "ingest")
+	live := strings.Join(server.Live(), "','")
+	if n := c.value("select count(*) from (select unnest(['" + live + "']) as id) where id not in (select id from raw.posts)"); n != "0" {
+		t.Errorf("%s of the posts that can be read did not come", n)
+	}
+	if n := c.value("select count(*) - count(distinct id) from raw.posts where not deleted and kind <> 'account'"); n != "0" {
+		t.Errorf("%s posts came twice", n)
+	}
+}
+
 // TestPolicy follows one source whose posts may not be learnt from nor passed on,
 // and are kept for thirty days, beside a free one.
 func TestPolicy(t *testing.T) {
