@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/parquet-go/parquet-go"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/feedlake/feedlake"
@@ -246,7 +247,10 @@ func FuzzCSV(f *testing.F) {
 	fuzzFormat(f, "a.csv", table(0, 2)+"1,\"x\"y\n,,\"\n\xff", "at,id\n1577934245,\"a\r\nb\"\n")
 }
 
-func FuzzParquet(f *testing.F) { fuzzFormat(f, "a.parquet", parquetFile(f, 0, 4, 2)) }
+func FuzzParquet(f *testing.F) {
+	fuzzFormat(f, "a.parquet", parquetFile(f, 0, 4, 2), parquetFile(f, 0, 4, 2, parquet.Compression(&parquet.Lz4Raw), parquet.DataPageVersion(1)),
+		parquetFile(f, 0, 4, 2, parquet.Compression(&parquet.Uncompressed)))
+}
 
 // fuzzFormat reads arbitrary bytes as a file: reading ends, repeats itself, never
 // fails, and pages of any size give the same records.

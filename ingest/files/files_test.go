@@ -56,10 +56,10 @@ type row struct {
 	N  *int64 `parquet:"n,optional"`
 }
 
-func parquetFile(t testing.TB, from, to, group int) string {
+func parquetFile(t testing.TB, from, to, group int, options ...parquet.WriterOption) string {
 	t.Helper()
 	var b bytes.Buffer
-	w := parquet.NewGenericWriter[row](&b, parquet.MaxRowsPerRowGroup(int64(group)), parquet.Compression(&parquet.Zstd))
+	w := parquet.NewGenericWriter[row](&b, append([]parquet.WriterOption{parquet.MaxRowsPerRowGroup(int64(group)), parquet.Compression(&parquet.Zstd)}, options...)...)
 	for i := from; i < to; i++ {
 		n := int64(i * i)
 		if _, err := w.Write([]row{{fmt.Sprint(i), int64(1577934245 + i), fmt.Sprintf("text %d ä \"q\"", i), &n}}); err != nil {

@@ -1,11 +1,13 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -20,6 +22,7 @@ import (
 // a row; the digest is the whole file's, as a place in it has no bytes before it.
 type parquetReader struct {
 	rec    records
+	raw    randomFile
 	file   *parquet.File
 	digest uint64
 	row    int64
@@ -28,12 +31,13 @@ type parquetReader struct {
 	bytes  atomic.Int64
 	size   int64
 
-	group int // row group being read
-	left  int64
-	rows  parquet.Rows
-	buf   []parquet.Row
-	out   []byte
-	shape *parquetNode
+	group  int   // row group being read
+	left   int64 // rows of it
+	damage error // why its rows cannot be read
+	rows   parquet.Rows
+	buf    []parquet.Row
+	out    []byte
+	shape  *parquetNode
 }
 
 func (s *source) openParquet(ctx context.Context, o object, e entry, rec records) (*openFile, error) {
@@ -44,23 +48,21 @@ func (s *source) openParquet(ctx context.Context, o object, e entry, rec records
 	if err != nil {
 		return nil, err
 	}
-	r := &parquetReader{rec: rec, buf: make([]parquet.Row, 64)}
-	if err := r.open(ctx, raw, e); err != nil {
+	r := &parquetReader{rec: rec, raw: raw, buf: make([]parquet.Row, 64)}
+	if err := r.open(ctx, e); err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}
 	closeAll := func() error {
-		if r.rows != nil {
-			return errors.Join(r.rows.Close(), raw.Close())
-		}
+		r.closeRows()
 		return raw.Close()
 	}
 	return &openFile{object: o, reader: r, read: r.bytes.Load, close: closeAll}, nil
 }
 
 // open reads the file once for its digest, and its footer.
-func (r *parquetReader) open(ctx context.Context, raw randomFile, e entry) error {
+func (r *parquetReader) open(ctx context.Context, e entry) error {
 	h := xxhash.New()
-	n, err := io.Copy(h, contextReader{ctx, raw})
+	n, err := io.Copy(h, contextReader{ctx, r.raw})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", r.rec.file, err)
 	}
@@ -72,17 +74,33 @@ func (r *parquetReader) open(ctx context.Context, raw randomFile, e entry) error
 		return nil
 	}
 	err = guarded(func() (err error) {
-		r.file, err = parquet.OpenFile(raw, n, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true))
+		if err := footerFault(r.raw, n); err != nil {
+			return err
+		}
+		if r.file, err = parquet.OpenFile(r.raw, n, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true)); err != nil {
+			return err
+		}
+		r.shape, r.fault = parquetShape(r.file.Root()), r.columnFault()
+		r.end, err = countRows(r.file.RowGroups())
 		return err
 	})
 	if err != nil {
 		r.fault = fmt.Sprintf("file is no whole Parquet file: %v", err)
 		return nil
 	}
-	r.end = r.file.NumRows()
-	r.shape = parquetShape(r.file.Root())
-	r.fault = r.columnFault()
 	return r.seek(e.offset)
+}
+
+// countRows adds up the rows of all groups.
+func countRows(groups []parquet.RowGroup) (n int64, err error) {
+	for i, g := range groups {
+		rows := g.NumRows()
+		if rows > math.MaxInt64-n {
+			return 0, fmt.Errorf("row group %d has %d rows", i, rows)
+		}
+		n += rows
+	}
+	return n, nil
 }
 
 // seek goes to a row.
@@ -94,20 +112,29 @@ func (r *parquetReader) seek(row int64) error {
 	for r.group = 0; r.group < len(r.file.RowGroups()); r.group++ {
 		n := r.file.RowGroups()[r.group].NumRows()
 		if row < n {
-			return r.openGroup(row)
+			r.openGroup(row)
+			return nil
 		}
 		row -= n
 	}
 	return nil
 }
 
-func (r *parquetReader) openGroup(row int64) error {
+// openGroup begins a row group, once its pages are found to be sound.
+func (r *parquetReader) openGroup(row int64) {
 	g := r.file.RowGroups()[r.group]
-	r.rows, r.left = g.Rows(), g.NumRows()-row
-	if row == 0 {
-		return nil
-	}
-	return guarded(func() error { return r.rows.SeekToRow(row) })
+	r.left = g.NumRows() - row
+	r.damage = guarded(func() error {
+		all := r.file.Metadata().RowGroups
+		if err := groupFault(r.raw, r.size, r.file.Schema(), &all[0], &all[r.group]); err != nil {
+			return err
+		}
+		r.rows = g.Rows()
+		if row == 0 {
+			return nil
+		}
+		return r.rows.SeekToRow(row)
+	})
 }
 
 // columnFault says why the mapping cannot work with the columns.
@@ -139,12 +166,10 @@ func (r *parquetReader) read(ctx context.Context, p *page) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if r.rows == nil {
+		if r.file == nil || r.group >= len(r.file.RowGroups()) { // no file: it is empty
 			return io.EOF
 		}
-		if err := r.some(p); err != nil {
-			return err
-		}
+		r.some(p)
 		r.bytes.Store(int64(float64(r.size) * float64(r.row) / float64(max(r.end, 1))))
 	}
 	return nil
@@ -152,40 +177,53 @@ func (r *parquetReader) read(ctx context.Context, p *page) error {
 
 // some reads a few rows, or goes on to the next row group. A row group that
 // cannot be read costs its remaining rows and one reject.
-func (r *parquetReader) some(p *page) error {
-	n := 0
-	err := guarded(func() (err error) {
-		n, err = r.rows.ReadRows(r.buf[:min(int64(len(r.buf)), max(r.left, 1))])
-		return err
-	})
+func (r *parquetReader) some(p *page) {
+	n, err := 0, r.damage
+	if err == nil && r.left > 0 {
+		err = guarded(func() (err error) {
+			n, err = r.rows.ReadRows(r.buf[:min(int64(len(r.buf)), r.left)])
+			return err
+		})
+	}
 	r.emit(p, r.buf[:n])
 	r.left -= int64(n)
-	switch {
-	case r.left > 0 && err == nil && n > 0:
-		return nil
-	case r.left > 0:
-		r.rec.reject(p, fmt.Sprintf("row group %d is damaged, its last %d rows are lost: %v", r.group, r.left, err), "", r.at())
+	if r.left > 0 && err == nil && n > 0 {
+		return
+	}
+	if r.left > 0 {
+		r.rec.reject(p, fmt.Sprintf("row group %d is damaged, its last %d rows are lost: %v", r.group, r.left, cmp.Or(err, io.ErrUnexpectedEOF)), "", r.at())
 		r.row += r.left
 	}
-	closing := guarded(r.rows.Close)
-	r.rows = nil
+	r.closeRows()
 	if r.group++; r.group < len(r.file.RowGroups()) {
-		return r.openGroup(0)
+		r.openGroup(0)
 	}
-	return closing
+}
+
+// closeRows gives the rows back. Nothing was written: an error loses nothing.
+func (r *parquetReader) closeRows() {
+	if r.rows != nil {
+		_ = guarded(r.rows.Close)
+		r.rows = nil
+	}
 }
 
 // emit adds rows as JSON records, parts of one copy.
 func (r *parquetReader) emit(p *page, rows []parquet.Row) {
 	r.out = r.out[:0]
-	ends := make([]int, 0, len(r.buf))
-	for _, row := range rows {
-		r.out = r.shape.append(r.out, row)
+	ends, faults := make([]int, 0, len(r.buf)), make([]error, len(rows))
+	for i, row := range rows {
+		faults[i] = guarded(func() error {
+			r.out = r.shape.append(r.out, row)
+			return nil
+		})
 		ends = append(ends, len(r.out))
 	}
 	text, from := string(r.out), 0
-	for _, to := range ends {
-		if reason := r.rec.decode(p, text[from:to]); reason != "" {
+	for i, to := range ends {
+		if faults[i] != nil {
+			r.rec.reject(p, "row cannot be read: "+faults[i].Error(), "", r.at())
+		} else if reason := r.rec.decode(p, text[from:to]); reason != "" {
 			r.rec.reject(p, reason, text[from:to], r.at())
 		}
 		r.row++

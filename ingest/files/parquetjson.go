@@ -83,12 +83,13 @@ func shapeOf(c *parquet.Column, rep, def int, leaf *int) *parquetNode {
 // append writes one row as a JSON object.
 func (n *parquetNode) append(b []byte, row parquet.Row) []byte {
 	clear(n.columns)
-	row.Range(func(i int, values []parquet.Value) bool {
-		if i < len(n.columns) {
-			n.columns[i] = values
+	for from, to := 0, 0; from < len(row); from = to {
+		leaf := row[from].Column()
+		for to < len(row) && row[to].Column() == leaf {
+			to++
 		}
-		return true
-	})
+		n.columns[leaf] = row[from:to]
+	}
 	return n.object(b, n.columns)
 }
 
@@ -226,6 +227,10 @@ func leafWriter(t parquet.Type) func(b []byte, v parquet.Value) []byte {
 	}
 }
 
+// maxScale is the most digits that a decimal may have behind its point. The
+// format has no limit; no known writer goes beyond 76.
+const maxScale = 1000
+
 // logicalWriter returns how values of a logical type are written; nil: like the
 // physical type.
 func logicalWriter(lt *format.LogicalType, kind parquet.Kind) func(b []byte, v parquet.Value) []byte {
@@ -240,6 +245,9 @@ func logicalWriter(lt *format.LogicalType, kind parquet.Kind) func(b []byte, v p
 			return appendJSON(b, string(v.ByteArray()))
 		}
 	case *format.TimestampType:
+		if lt.Unit.Value == nil { // damaged
+			return nil
+		}
 		unit := lt.Unit.Value.Duration()
 		return func(b []byte, v parquet.Value) []byte { return appendTime(b, inUnits(v.Int64(), unit)) }
 	case *format.DateType:
@@ -255,6 +263,9 @@ func logicalWriter(lt *format.LogicalType, kind parquet.Kind) func(b []byte, v p
 		}
 	case *format.DecimalType:
 		scale := int(lt.Scale)
+		if scale < 0 || scale > maxScale {
+			return nil
+		}
 		return func(b []byte, v parquet.Value) []byte { return append(b, decimal(v, scale)...) }
 	case *format.UUIDType:
 		return func(b []byte, v parquet.Value) []byte {
@@ -314,8 +325,8 @@ func decimal(v parquet.Value, scale int) string {
 	if s[0] == '-' {
 		s, sign = s[1:], "-"
 	}
-	if scale <= 0 {
-		return sign + s + strings.Repeat("0", -scale)
+	if scale == 0 {
+		return sign + s
 	}
 	if len(s) <= scale {
 		s = strings.Repeat("0", scale-len(s)+1) + s
