@@ -187,10 +187,10 @@ func (r *parquetReader) some(p *page) {
 	}
 	r.emit(p, r.buf[:n])
 	r.left -= int64(n)
-	if r.left > 0 && err == nil && n > 0 {
-		return
-	}
 	if r.left > 0 {
+		if err == nil && n > 0 {
+			return
+		}
 		r.rec.reject(p, fmt.Sprintf("row group %d is damaged, its last %d rows are lost: %v", r.group, r.left, cmp.Or(err, io.ErrUnexpectedEOF)), "", r.at())
 		r.row += r.left
 	}

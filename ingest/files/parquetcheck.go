@@ -100,9 +100,15 @@ func chunkFault(raw io.ReaderAt, size int64, c *format.ColumnMetaData) error {
 	return nil
 }
 
-// pageValues counts the values of a data page.
+// pageValues counts the values of a data page; other pages have none.
 func pageValues(h *format.PageHeader) int64 {
-	return int64(h.DataPageHeader.V.NumValues) + int64(h.DataPageHeaderV2.V.NumValues) // one of them is there
+	switch h.Type {
+	case format.DataPage:
+		return int64(h.DataPageHeader.V.NumValues)
+	case format.DataPageV2:
+		return int64(h.DataPageHeaderV2.V.NumValues)
+	}
+	return 0
 }
 
 // pageHeader reads a header of unknown length, which statistics can make long.
@@ -130,36 +136,46 @@ const plainPage = 64 << 20
 // values of the column are still to come.
 func pageFault(body *io.SectionReader, h *format.PageHeader, c *format.ColumnMetaData, left int64) error {
 	packed, whole := int64(h.CompressedPageSize), int64(h.UncompressedPageSize)
-	v1, v2, dict := h.DataPageHeader.V, h.DataPageHeaderV2.V, h.DictionaryPageHeader.V
-	switch {
+	dict := h.DictionaryPageHeader.V
+	var v2 format.DataPageHeaderV2
+	if h.Type == format.DataPageV2 { // the library heeds it in no other page
+		v2 = h.DataPageHeaderV2.V
+	}
+	levels := int64(v2.RepetitionLevelsByteLength) + int64(v2.DefinitionLevelsByteLength) // not packed
+	switch values := pageValues(h); {
 	case packed < 0 || packed > body.Size():
 		return fmt.Errorf("%d bytes, the column has %d", packed, body.Size())
 	case whole < 0 || whole > plainPage && whole > c.TotalUncompressedSize:
 		return fmt.Errorf("%d bytes unpacked, the column has %d", whole, c.TotalUncompressedSize)
-	case v1.NumValues < 0 || v2.NumValues < 0 || pageValues(h) > left:
-		return fmt.Errorf("%d values, the column has %d left", pageValues(h), left)
+	case values < 0 || values > left:
+		return fmt.Errorf("%d values, the column has %d left", values, left)
 	case dict.NumValues < 0 || int64(dict.NumValues) > whole:
 		return fmt.Errorf("%d values in %d bytes", dict.NumValues, whole)
-	case v2.NumNulls < 0 || v2.NumNulls > v2.NumValues || v2.RepetitionLevelsByteLength < 0 || v2.DefinitionLevelsByteLength < 0:
+	case v2.NumNulls < 0 || v2.NumNulls > v2.NumValues:
 		return fmt.Errorf("%d nulls in %d values", v2.NumNulls, v2.NumValues)
+	case v2.RepetitionLevelsByteLength < 0 || v2.DefinitionLevelsByteLength < 0 || levels > packed:
+		return fmt.Errorf("%d bytes of levels in %d", levels, packed)
 	}
 	if v2.IsCompressed.Valid && !v2.IsCompressed.V {
 		return nil
-	}
-	levels := int64(v2.RepetitionLevelsByteLength) + int64(v2.DefinitionLevelsByteLength) // not packed
-	if levels > packed {
-		return fmt.Errorf("%d bytes of levels in %d", levels, packed)
 	}
 	return packFault(io.NewSectionReader(body, levels, packed-levels), c.Codec, whole)
 }
 
 // packFault checks what is packed with a codec that the library gives as much
-// memory as the bytes ask for.
+// memory as the bytes ask for: Snappy's begin with it, LZ4's show it in unpacking.
 func packFault(body *io.SectionReader, codec format.CompressionCodec, whole int64) error {
-	if codec != format.Snappy && codec != format.Lz4Raw || body.Size() == 0 {
+	need := body.Size()
+	switch {
+	case codec == format.Snappy:
+		need = min(need, binary.MaxVarintLen64)
+	case codec != format.Lz4Raw:
 		return nil
 	}
-	packed := make([]byte, body.Size())
+	if need == 0 {
+		return nil
+	}
+	packed := make([]byte, need)
 	if _, err := io.ReadFull(body, packed); err != nil {
 		return fmt.Errorf("read it: %w", err)
 	}

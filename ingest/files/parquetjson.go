@@ -80,7 +80,8 @@ func shapeOf(c *parquet.Column, rep, def int, leaf *int) *parquetNode {
 	return n
 }
 
-// append writes one row as a JSON object.
+// append writes one row as a JSON object. Row.Range would count the columns
+// instead of asking the values, and mix them up where a damaged row has a gap.
 func (n *parquetNode) append(b []byte, row parquet.Row) []byte {
 	clear(n.columns)
 	for from, to := 0, 0; from < len(row); from = to {
