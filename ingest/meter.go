@@ -44,6 +44,8 @@ type BudgetError struct {
 	Until       time.Time // when it begins anew
 }
 
+// Error says what was used of which budget and when it begins anew; dollars, which
+// are kept in millionths, as dollars.
 func (e *BudgetError) Error() string {
 	limit, used := fmt.Sprint(e.Limit), fmt.Sprint(e.Used)
 	if e.What == "dollars a day" || e.What == "dollars a month" {
@@ -64,6 +66,7 @@ type LimitError struct {
 	Until    time.Time
 }
 
+// Error says which limit was met and when it is lifted.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("rate limit of %s; goes on %s: %s", e.Endpoint, e.Until.UTC().Format(time.RFC3339), feedlake.ErrPartial)
 }

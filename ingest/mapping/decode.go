@@ -20,6 +20,7 @@ type RecordError struct {
 	Reason string
 }
 
+// Error says the column, where there is one, and the reason.
 func (e *RecordError) Error() string {
 	if e.Column == "" {
 		return e.Reason
