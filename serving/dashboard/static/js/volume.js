@@ -27,7 +27,7 @@ function drawVolume(answer, body, tile) {
   draw(body, {
     label: `Bar chart: posts by ${answer.data.unit} and source, ${at.length} ${answer.data.unit}s. The table has the numbers.`,
     options: (theme) => ({
-      grid: { left: 4, right: 4, top: 14, bottom: 2, containLabel: true },
+      grid: { left: 4, right: 16, top: 14, bottom: 2, containLabel: true }, // right: half of the last label
       xAxis: timeAxis(theme, at.map(label)),
       yAxis: valueAxis(theme, count, { minInterval: 1 }),
       series: series.map(([s, data], i) => ({
