@@ -30,14 +30,15 @@ const (
 // slices and nil counts are stored as NULL: absent is never zero.
 type Post struct {
 	Source          string    `parquet:"source,optional,dict"`                        // name of the configured source, such as "reddit"
-	ID              string    `parquet:"id,optional"`                                 // unique within Source
+	Network         string    `parquet:"network,optional,dict"`                       // platform that gave the ID, such as "x": with it, ID names the post whatever the source; empty: ID is unique within Source alone
+	ID              string    `parquet:"id,optional"`                                 // unique within Network, or within Source where no network is known
 	URI             string    `parquet:"uri,optional"`                                // global address of the post
 	Kind            string    `parquet:"kind,optional,dict"`                          // one of the Kind constants
 	AuthorID        string    `parquet:"author_id,optional"`                          // stable id of the author, unique within Source
 	AuthorName      string    `parquet:"author_name,optional"`                        // handle as shown
 	AuthorFollowers *int64    `parquet:"author_followers,optional"`                   // at the time of observation
 	CreatedAt       time.Time `parquet:"created_at,optional,timestamp(microsecond)"`  // UTC, as the network says; every version of a post carries the same value
-	ObservedAt      time.Time `parquet:"observed_at,optional,timestamp(microsecond)"` // UTC, when this version was seen; the newest wins downstream
+	ObservedAt      time.Time `parquet:"observed_at,optional,timestamp(microsecond)"` // UTC, when this version was seen; zero (NULL) when the record does not tell, such as in an archive
 	Text            string    `parquet:"text,optional"`                               // valid UTF-8
 	Lang            string    `parquet:"lang,optional,dict"`                          // BCP 47 in lower case, such as "en"
 	Hashtags        []string  `parquet:"hashtags,optional,list"`                      // without '#', only when the network lists them
@@ -54,6 +55,8 @@ type Post struct {
 	Query           string    `parquet:"query,optional,dict"`                         // what was asked of the network: a search, a feed, a file
 	Payload         string    `parquet:"payload,optional"`                            // the record as it came, JSON
 	RunID           string    `parquet:"run_id,optional,dict"`                        // the run that landed the row
+	Seq             int64     `parquet:"seq,optional"`                                // place among the records of the run, from 1: of versions seen at one moment the later wins
+	Reading         int64     `parquet:"reading,optional"`                            // how often the source's records were asked for anew (ingest --again) before this one was read; 0 is NULL
 }
 
 // Key identifies a post across runs and versions.

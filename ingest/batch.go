@@ -16,6 +16,7 @@ type batch struct {
 	pages   [][]feedlake.Post
 	rejects []feedlake.Reject
 	posts   int
+	seq     int64           // of the last post of the run; stays when the batch is emptied
 	bytes   int64           // text and payload
 	unnamed map[string]bool // sources with deletions in the batch that do not name the row of a post
 
@@ -59,6 +60,8 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 			continue
 		}
 		post.RunID = runID
+		b.seq++
+		post.Seq = b.seq
 		if post.Deleted && (post.Kind == feedlake.KindAccount || post.Kind == feedlake.KindLocal) {
 			b.isUnnamed(post.Source)
 		}
@@ -115,7 +118,7 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 }
 
 // reset empties the batch and lets go of the pages' memory.
-func (b *batch) reset() { *b = batch{rules: b.rules} }
+func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq} }
 
 // day counts the UTC days since 1970-01-01.
 func day(t time.Time) int64 {

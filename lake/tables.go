@@ -20,7 +20,8 @@ func RawPosts() Spec {
 			"hashtags", "VARCHAR[]", "mentions", "VARCHAR[]", "urls", "VARCHAR[]",
 			"reply_to", "VARCHAR", "repost_of", "VARCHAR", "quote_of", "VARCHAR",
 			"likes", "BIGINT", "reposts", "BIGINT", "replies", "BIGINT", "views", "BIGINT",
-			"deleted", "BOOLEAN", "query", "VARCHAR", "payload", "VARCHAR", "run_id", "VARCHAR"),
+			"deleted", "BOOLEAN", "query", "VARCHAR", "payload", "VARCHAR", "run_id", "VARCHAR",
+			"network", "VARCHAR", "seq", "BIGINT", "reading", "BIGINT"),
 		Partition: []string{"source", "day(created_at)"},
 		Key:       []string{"source", "id", "observed_at"},
 	}
