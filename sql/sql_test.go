@@ -41,3 +41,13 @@ func openDuckDB(t *testing.T) transforms.Engine {
 func TestGolden(t *testing.T) {
 	enginetest.Golden(t, load(t), "testdata", openDuckDB, flag.Lookup("update").Value.String() == "true")
 }
+
+// TestHistories holds the rules of identity and versions on random histories.
+func TestHistories(t *testing.T) {
+	t.Run("posts", func(t *testing.T) {
+		enginetest.Histories(t, load(t), openDuckDB, 4, "features.posts", "marts.volume")
+	})
+	t.Run("every table", func(t *testing.T) {
+		enginetest.Histories(t, load(t), openDuckDB, 1)
+	})
+}
