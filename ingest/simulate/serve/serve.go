@@ -54,8 +54,12 @@ type limitState struct {
 	now              time.Time
 }
 
+// Network is the platform's name, as the posts of its ids tell it.
+func (s *Server) Network() string { return s.name }
+
 // Server is one platform. It is safe for concurrent use.
 type Server struct {
+	name     string
 	opts     Options
 	items    []simulate.Item
 	platform platform
@@ -93,7 +97,7 @@ func New(name string, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: o, items: items, mux: http.NewServeMux(), windows: map[string]window{}, tokens: map[string]token{}, shown: len(items)}
+	s := &Server{name: name, opts: o, items: items, mux: http.NewServeMux(), windows: map[string]window{}, tokens: map[string]token{}, shown: len(items)}
 	if s.has(Appear) {
 		s.shown = len(items) * 9 / 10
 	}

@@ -66,7 +66,7 @@ func TestRecord(t *testing.T) {
 				}
 				b.Posts[i].Payload = ""
 			}
-			if d := cmp.Diff(tt.want, b.Posts); d != "" {
+			if d := cmp.Diff(wiretest.Of(wire.Reddit, tt.want), b.Posts); d != "" {
 				t.Error(d)
 			}
 		})
@@ -226,7 +226,7 @@ func TestRecorded(t *testing.T) {
 				got[p.ID] = p
 			}
 			for id, p := range want {
-				p.Payload = ""
+				p.Payload, p.Network = "", wire.Reddit
 				want[id] = p
 			}
 			if len(b.Posts) != len(want) || len(want) == 0 {
