@@ -80,7 +80,7 @@ func (r *reader) submission(f *fields, p *feedlake.Post, unescape func(string) s
 		p.URLs = []string{link}
 	}
 	if of := scan.Text(f.crosspost); of != "" {
-		p.Kind, p.RepostOf = feedlake.KindRepost, of
+		p.Kind, p.QuoteOf = feedlake.KindQuote, of
 	}
 	r.count(f.comments, &p.Replies)
 	r.count(f.crossposts, &p.Reposts)
