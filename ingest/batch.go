@@ -19,6 +19,7 @@ type batch struct {
 	seq     int64           // of the last post of the run; stays when the batch is emptied
 	bytes   int64           // text and payload
 	unnamed map[string]bool // sources with deletions in the batch that do not name the row of a post
+	langs   languages       // stays when the batch is emptied
 
 	rules            // stay when the batch is emptied
 	suppressed int64 // records of the batch that were left out as taken down
@@ -43,6 +44,7 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		if post.Source == "" {
 			post.Source = name
 		}
+		post.Lang = b.langs.tag(post.Lang)
 		if post.CreatedAt.Before(b.notBefore) && !post.CreatedAt.IsZero() {
 			b.outdated++
 			continue
@@ -118,7 +120,7 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 }
 
 // reset empties the batch and lets go of the pages' memory.
-func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq} }
+func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq, langs: b.langs} }
 
 // day counts the UTC days since 1970-01-01.
 func day(t time.Time) int64 {
