@@ -186,7 +186,7 @@ func (f *flow) one(ctx context.Context, j Job) {
 		if err = f.tries(ctx, j, &step); err != nil {
 			step.Err = err.Error()
 		}
-		step.State = stateIn(ctx, err)
+		step.State = StateIn(ctx, err)
 	}
 	step.Ended = f.Ledger.now().UTC()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishing)
@@ -200,9 +200,9 @@ func (f *flow) one(ctx context.Context, j Job) {
 	f.steps = append(f.steps, outcome{step.State, err})
 }
 
-// stateIn is StateOf for a job that ran under ctx: an error after ctx was
-// cancelled means cancelled, and being cancelled without ctx a failure.
-func stateIn(ctx context.Context, err error) State {
+// StateIn is StateOf for what ran under ctx: an error after ctx was cancelled
+// means Cancelled, and being cancelled without ctx a failure.
+func StateIn(ctx context.Context, err error) State {
 	state := StateOf(err)
 	switch {
 	case state != Failed && state != Cancelled:

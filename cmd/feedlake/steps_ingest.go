@@ -88,10 +88,7 @@ func (a *app) ingest(ctx context.Context, names []string) error {
 		}
 	}
 	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
-	if len(failed) > 0 && len(failed) < len(chosen) {
-		return fmt.Errorf("%s of %d %w: %w", plural(int64(len(failed)), "source"), len(chosen), feedlake.ErrPartial, errors.Join(failed...))
-	}
-	return errors.Join(failed...)
+	return inPart(len(chosen), "source", failed)
 }
 
 func (a *app) chosenSources(names []string) ([]sourceConfig, error) {
