@@ -13,12 +13,13 @@ import (
 // batch collects pages until they are worth a commit. It keeps the pages' posts
 // where they are: a post is large, and there are many.
 type batch struct {
-	pages   [][]feedlake.Post
-	rejects []feedlake.Reject
-	posts   int
-	seq     int64           // of the last post of the run; stays when the batch is emptied
-	bytes   int64           // text and payload
-	unnamed map[string]bool // sources with deletions in the batch that do not name the row of a post
+	pages    [][]feedlake.Post
+	rejects  []feedlake.Reject
+	posts    int
+	seq      int64             // of the last post of the run; stays when the batch is emptied
+	bytes    int64             // text and payload
+	unnamed  map[string]bool   // sources with deletions in the batch that do not name the row of a post
+	networks map[string]string // source to the platform of its posts in the batch
 
 	rules            // stay when the batch is emptied
 	suppressed int64 // records of the batch that were left out as taken down
@@ -65,6 +66,7 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		if post.Deleted && (post.Kind == feedlake.KindAccount || post.Kind == feedlake.KindLocal) {
 			b.isUnnamed(post.Source)
 		}
+		b.networkOf(post)
 		b.bytes += int64(len(post.Text) + len(post.Payload))
 		if kept != i {
 			p.Posts[kept] = *post
@@ -85,6 +87,16 @@ func (b *batch) isUnnamed(source string) {
 		b.unnamed = map[string]bool{}
 	}
 	b.unnamed[source] = true
+}
+
+func (b *batch) networkOf(p *feedlake.Post) {
+	if p.Network == "" || b.networks[p.Source] == p.Network {
+		return
+	}
+	if b.networks == nil {
+		b.networks = map[string]string{}
+	}
+	b.networks[p.Source] = p.Network
 }
 
 // unfit says why a post may not enter the lake; "" when it may.

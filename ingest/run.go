@@ -288,6 +288,9 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
 	for source := range r.batch.unnamed {
 		set[PropWithdraw+source] = "due " + id
 	}
+	for source, network := range r.batch.networks {
+		set[lake.PropertyNetwork+source] = network
+	}
 	s, err := r.Lake.Commit(ctx, lake.Commit{
 		Table: lake.RawPosts().Name, ID: id, Add: added, Set: set,
 		Expect:  map[string]string{r.prop() + r.Name: r.place, propOutbox + r.Name: r.box},
