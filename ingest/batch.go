@@ -19,7 +19,7 @@ type batch struct {
 	seq      int64             // of the last post of the run; stays when the batch is emptied
 	bytes    int64             // text and payload
 	unnamed  map[string]bool   // sources with deletions in the batch that do not name the row of a post
-	networks map[string]string // source to the platform of its posts in the batch
+	networks map[string]string // source to the platform of its posts, as far as it is known; stays when the batch is emptied
 
 	rules            // stay when the batch is emptied
 	suppressed int64 // records of the batch that were left out as taken down
@@ -51,6 +51,7 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		if b.pseudonyms != nil {
 			b.pseudonyms.Hide(post)
 		}
+		b.networkOf(post)
 		if b.erased.Post(post) {
 			b.suppressed++
 			continue
@@ -60,13 +61,16 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 			b.reject(feedlake.Reject{Reason: reason, Payload: cmp.Or(post.Payload, post.Text), Position: post.Query}, now, name, runID)
 			continue
 		}
+		post.Own()
+		if post.Deleted && post.ObservedAt.IsZero() { // it is gone now, whenever that was noticed
+			post.ObservedAt = now
+		}
 		post.RunID = runID
 		b.seq++
 		post.Seq = b.seq
 		if post.Deleted && (post.Kind == feedlake.KindAccount || post.Kind == feedlake.KindLocal) {
 			b.isUnnamed(post.Source)
 		}
-		b.networkOf(post)
 		b.bytes += int64(len(post.Text) + len(post.Payload))
 		if kept != i {
 			p.Posts[kept] = *post
@@ -117,9 +121,11 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 	if b.pseudonyms != nil {
 		b.pseudonyms.hideReject(&r)
 	}
-	if b.erased.Mentions(r.Source, r.Payload) || b.erased.Mentions(r.Source, r.Reason) {
-		b.suppressed++
-		return
+	for _, of := range []string{r.Source, lake.ErasedOf(b.networks[r.Source])} {
+		if b.erased.Mentions(of, r.Payload) || b.erased.Mentions(of, r.Reason) {
+			b.suppressed++
+			return
+		}
 	}
 	if r.RejectedAt.IsZero() {
 		r.RejectedAt = now
@@ -130,7 +136,7 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 }
 
 // reset empties the batch and lets go of the pages' memory.
-func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq} }
+func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq, networks: b.networks} }
 
 // day counts the UTC days since 1970-01-01.
 func day(t time.Time) int64 {

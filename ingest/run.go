@@ -120,6 +120,9 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	if r.box, err = r.posts(ctx, propOutbox); err != nil {
 		return nil, err
 	}
+	if r.batch.networks, err = o.Lake.Properties(ctx, lake.RawPosts().Name, lake.PropertyNetwork); err != nil {
+		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
+	}
 	r.batch.rules = rules{notBefore: o.NotBefore, pseudonyms: o.Pseudonyms}
 	if r.batch.erased, err = o.Lake.Erasures(ctx); err != nil {
 		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
