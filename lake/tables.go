@@ -107,13 +107,14 @@ func Trends() Spec {
 	}
 }
 
-// Steps is ops.steps: the finished steps of runs, for marts.pipeline_runs.
+// Steps is ops.steps: the runs that have ended, one row of kind "run" each, and
+// their steps, for marts.pipeline_runs.
 func Steps() Spec {
 	return Spec{
 		Name: "ops.steps",
 		Columns: columns("run_id", "VARCHAR", "job", "VARCHAR", "step", "VARCHAR",
 			"started_at", "TIMESTAMPTZ", "ended_at", "TIMESTAMPTZ", "state", "VARCHAR",
-			"rows_in", "BIGINT", "rows_out", "BIGINT", "rejects", "BIGINT", "detail", "VARCHAR", "error", "VARCHAR"),
+			"rows_in", "BIGINT", "rows_out", "BIGINT", "rejects", "BIGINT", "detail", "VARCHAR", "error", "VARCHAR", "kind", "VARCHAR"),
 		Key: []string{"run_id", "step"},
 	}
 }
