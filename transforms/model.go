@@ -24,6 +24,7 @@ type Model struct {
 	Inputs    []Input           // in the order of the head
 	Partition []string          // column names; empty: one partition
 	Key       []string          // columns that identify a row
+	Additive  []string          // columns whose values may be summed over rows
 	Checks    []Check           // run on each partition before it is published
 	Columns   map[string]string // meaning of each documented column
 	Order     []string          // the documented columns in the order of the head
