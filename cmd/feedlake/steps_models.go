@@ -57,28 +57,39 @@ func (a *app) registry(ctx context.Context) (*training.Registry, error) {
 }
 
 // labels imports the sets of labelled texts that the config names. A set whose
-// content was imported before adds nothing.
+// content was imported before adds nothing; one that cannot be read does not keep
+// the others out.
 func (a *app) labels(ctx context.Context) error {
-	var details []string
+	type set struct {
+		name string
+		read func() (training.LabelResult, error)
+	}
+	var sets []set
 	for _, l := range a.cfg.Labels {
-		res, err := a.importFile(ctx, a.cfg.path(l.File), l)
-		if err != nil {
-			return err
-		}
-		details = append(details, labelDetail(res))
+		sets = append(sets, set{l.Dataset, func() (training.LabelResult, error) { return a.importFile(ctx, a.cfg.path(l.File), l) }})
 	}
 	if a.simulated > 0 {
-		res, err := a.importSimulated(ctx, a.simulated)
-		if err != nil {
-			return err
-		}
-		details = append(details, labelDetail(res))
+		sets = append(sets, set{"simulated", func() (training.LabelResult, error) { return a.importSimulated(ctx, a.simulated) }})
 	}
-	if len(details) == 0 {
+	var details []string
+	var failed []error
+	for _, s := range sets {
+		res, err := s.read()
+		switch {
+		case err == nil:
+			details = append(details, labelDetail(res))
+		case ctx.Err() != nil:
+			return err
+		default:
+			failed = append(failed, fmt.Errorf("import labels %s: %w", s.name, err))
+			details = append(details, s.name+": stopped")
+		}
+	}
+	if len(sets) == 0 {
 		details = append(details, "no labels are configured")
 	}
 	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
-	return nil
+	return inPart(len(sets), "set of labels", failed)
 }
 
 func labelDetail(r training.LabelResult) string {
