@@ -122,7 +122,8 @@ func (h *head) parseName(value string) error {
 }
 
 func (h *head) parseInputs(value string) error {
-	const hint = "write the tables with commas between them, each with an optional look-back: features.entities back=28d"
+	const hint = "write the tables with commas between them, each with an optional look-back: features.entities back=28d, " +
+		"or the word lookup"
 	for item := range strings.SplitSeq(value, ",") {
 		words := strings.Fields(item)
 		if len(words) == 0 || len(words) > 2 || !isTable(words[0]) {
@@ -132,7 +133,10 @@ func (h *head) parseInputs(value string) error {
 		if slices.ContainsFunc(h.model.Inputs, func(o Input) bool { return o.Table == in.Table }) {
 			return h.fail(hint, "input %s stands twice", in.Table)
 		}
-		if len(words) == 2 {
+		switch {
+		case len(words) == 2 && words[1] == "lookup":
+			in.Lookup = true
+		case len(words) == 2:
 			days, ok := strings.CutPrefix(words[1], "back=")
 			n, err := strconv.Atoi(strings.TrimSuffix(days, "d"))
 			if !ok || err != nil || n < 1 || n > maxBack || !strings.HasSuffix(days, "d") {
