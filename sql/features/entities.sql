@@ -20,15 +20,18 @@
 -- The network's list of a kind is the truth, and an empty list means none: the
 -- text is searched only where the list is NULL, by the rules of twitter-text
 -- (docs/texts.md). In patterns ` stands for the backslash, which the engines'
--- literals treat differently; what repeats in groups is bounded or cannot match
--- in two ways, because Spark's regular expressions backtrack. Neither engine's
--- expressions look ahead: what may not follow a name is taken along, and the
--- name left out after.
+-- literals treat differently, and % for a set of characters; what repeats in
+-- groups is bounded or cannot match in two ways, because Spark's regular
+-- expressions backtrack. Neither engine's expressions look ahead: what may not
+-- follow a name is taken along, and the name left out after.
 --
 -- Links leave the text before tags and mentions are looked for, so that
 -- https://host/#part and https://host/@name give neither. '&#39;' is no tag
 -- because of its '&', '#1' is none because it has no letter. text_stats counts
 -- tags with the same two patterns.
+--
+-- What is cut out comes from an explode wherever something follows that reads it
+-- more than once: DuckDB would repeat the expression for each reading.
 with own as (
   select * from features.posts where kind is distinct from 'repost'
 ),
@@ -53,12 +56,14 @@ listed as (
 ),
 link as (
   select source, id, day, hour, author_id, lang,
-         explode(regexp_extract_all(text, replace('(?:^|[^@＠$#＃])[Hh][Tt][Tt][Pp][Ss]?://(?:[A-Za-z0-9!$&()*+,;=:._~%-]*@)?([`p{L}`p{M}`p{N}`p{So}][`p{L}`p{M}`p{N}`p{So}_-]*(?:[.][`p{L}`p{M}`p{N}`p{So}_-]+){1,9})(?:[:/?#][!-~]*)?', '`', chr(92)), 1)) as host
+         explode(regexp_extract_all(text, replace(replace('(?:^|[^@＠$#＃])[Hh][Tt][Tt][Pp][Ss]?://(?:[A-Za-z0-9!$&()*+,;=:._~`x{25}-]*@)?([%][%_-]*(?:[.][%_-]+){1,9})(?:[:/?#][!-~]*)?',
+           '%', '`p{L}`p{M}`p{N}`p{So}'), '`', chr(92)), 1)) as host
   from own
   where urls is null and instr(text, '://') > 0
   union all
   select source, id, day, hour, author_id, lang,
-         explode(regexp_extract_all(address, replace('^(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[A-Za-z0-9!$&()*+,;=:._~%-]*@)?([`p{L}`p{M}`p{N}`p{So}][`p{L}`p{M}`p{N}`p{So}_-]*(?:[.][`p{L}`p{M}`p{N}`p{So}_-]+){1,9})', '`', chr(92)), 1)) as host
+         explode(regexp_extract_all(address, replace(replace('^(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[A-Za-z0-9!$&()*+,;=:._~`x{25}-]*@)?([%][%_-]*(?:[.][%_-]+){1,9})',
+           '%', '`p{L}`p{M}`p{N}`p{So}'), '`', chr(92)), 1)) as host
   from (select source, id, day, hour, author_id, lang, explode(urls) as address from own) x
 ),
 -- Names of the internet, where text without spaces may follow at once, and
@@ -70,12 +75,14 @@ host as (
                       then regexp_extract_all(host, '^((?:[A-Za-z0-9]+(?:[_-]+[A-Za-z0-9]+)*[.])*[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*[.](?:[A-Za-z]{2,63}|[Xx][Nn]--[A-Za-z0-9-]+)|(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9]))[_-]*$', 1)
                       when regexp_like(host, '(?:^|[.])[Xx][Nn]--[^.]*[^!-~]') then null
                       else regexp_extract_all(coalesce(nullif(regexp_extract(host, '^(.*?[.](?:com|net|org|edu|gov|info|[A-Za-z]{2}))[^!-~]', 1), ''), host),
-                             replace('^((?:[`p{L}`p{M}`p{N}`p{So}]+(?:[_-]+[`p{L}`p{M}`p{N}`p{So}]+)*[.])*[`p{L}`p{M}`p{N}`p{So}]+(?:-+[`p{L}`p{M}`p{N}`p{So}]+)*[.](?:[`p{L}`p{M}]{2,63}|[Xx][Nn]--[A-Za-z0-9-]+))[_-]*$', '`', chr(92)), 1) end) as word
+                             replace(replace('^((?:[%]+(?:[_-]+[%]+)*[.])*[%]+(?:-+[%]+)*[.](?:[`p{L}`p{M}]{2,63}|[Xx][Nn]--[A-Za-z0-9-]+))[_-]*$',
+           '%', '`p{L}`p{M}`p{N}`p{So}'), '`', chr(92)), 1) end) as word
   from link
 ),
 token as (
   select source, id, day, hour, author_id, lang, 'hashtag' as kind,
-         explode(regexp_extract_all(body, replace('(?:^|[`x{FE0E}`x{FE0F}]|[^&`p{L}`p{M}`p{N}_`x{B7}`x{5BE}`x{5F3}`x{5F4}`x{F0B}`x{F0C}`x{200C}`x{200D}`x{3003}`x{301C}`x{309B}`x{309C}`x{30A0}`x{30FB}`x{A67E}`x{FF5E}])[#＃]([`p{N}_`x{B7}`x{5BE}`x{5F3}`x{5F4}`x{F0B}`x{F0C}`x{200C}`x{200D}`x{3003}`x{301C}`x{309B}`x{309C}`x{30A0}`x{30FB}`x{A67E}`x{FF5E}]*`p{L}[`p{L}`p{M}`p{N}_`x{B7}`x{5BE}`x{5F3}`x{5F4}`x{F0B}`x{F0C}`x{200C}`x{200D}`x{3003}`x{301C}`x{309B}`x{309C}`x{30A0}`x{30FB}`x{A67E}`x{FF5E}]*)', '`', chr(92)), 1)) as word
+         explode(regexp_extract_all(body, replace(replace('(?:^|[`x{FE0E}`x{FE0F}]|[^&`p{L}`p{M}%])[#＃]([%]*`p{L}[`p{L}`p{M}%]*)',
+           '%', '`p{N}_`x{B7}`x{5BE}`x{5F3}`x{5F4}`x{F0B}`x{F0C}`x{200C}`x{200D}`x{3003}`x{301C}`x{309B}`x{309C}`x{30A0}`x{30FB}`x{A67E}`x{FF5E}'), '`', chr(92)), 1)) as word
   from marked
   where tags
   union all
