@@ -1,17 +1,20 @@
 -- model: features.posts
--- about: the latest version of every post; deleted posts are gone
--- inputs: raw.posts
+-- about: the version of every post that holds, for each source that brings it; deleted posts are gone
+-- inputs: raw.posts, features.scattered
 -- partition: source, day
 -- key: source, id
 -- column source: name of the configured source
--- column id: the post's id, unique within its source
+-- column network: platform whose ids the source's posts carry; NULL where none is known
+-- column id: the post's id, unique within its network, or within its source where no network is known
+-- column copy: whether a source before this one, by name, shows the same post: totals over sources count rows that are no copy
 -- column uri: global address of the post
 -- column kind: post, reply, repost, quote or comment
 -- column author_id: stable id of the author, unique within the source
 -- column author_name: handle as shown
 -- column author_followers: followers of the author when this version was seen (accounts)
 -- column created_at: when the post was made (UTC)
--- column observed_at: when this version was seen (UTC)
+-- column observed_at: when this version was seen (UTC); NULL when the record does not tell
+-- column age_at_observation: seconds from created_at to observed_at (s): reactions of a young post are not its last; NULL without observed_at
 -- column day: UTC day of created_at
 -- column hour: UTC hour of created_at
 -- column text: the post's text
@@ -23,61 +26,73 @@
 -- column reply_to: id of the post answered
 -- column repost_of: id of the post repeated
 -- column quote_of: id of the post quoted
--- column likes: count at observed_at; absent is NULL, and so is a count beyond 10^12
--- column reposts: count at observed_at; absent is NULL, and so is a count beyond 10^12
--- column replies: count at observed_at; absent is NULL, and so is a count beyond 10^12
--- column views: count at observed_at; absent is NULL, and so is a count beyond 10^12
--- column engagement: likes + reposts + replies, an absent one as 0; NULL when all three are absent
+-- column likes: count at observed_at; absent is NULL, and so is a count beyond 10^12 and every count of a repost
+-- column reposts: count at observed_at; absent is NULL, and so is a count beyond 10^12 and every count of a repost
+-- column replies: count at observed_at; absent is NULL, and so is a count beyond 10^12 and every count of a repost
+-- column views: count at observed_at; absent is NULL, and so is a count beyond 10^12 and every count of a repost
+-- column engagement: likes + reposts + replies, an absent one as 0; NULL when all three are absent, as in a repost
 -- column text_md5: MD5 of the text (hex); NULL without text
--- column versions: observed versions of the post, this one included
--- check: not_null(source, id, created_at, observed_at, day, hour, lang)
+-- column versions: observed versions of the post, of all sources, this one included
+-- check: not_null(source, id, copy, created_at, day, hour, lang)
 -- check: unique(source, id)
 -- check: accepted(kind: post, reply, repost, quote, comment)
 -- check: range(versions: 1..)
 
--- Versions of a post share created_at, and so the partition. Only posts that
--- were seen more than once pay for a sort, and only they read the payload.
+-- Most posts have all their versions in one partition; the others stand in
+-- features.scattered, with the version that holds (docs/adr/0015). Only posts that
+-- were seen more than once pay for a sort.
 with seen as (
-  select source, id, cast(count(*) as bigint) as versions, max(observed_at) as newest
-  from raw.posts
-  group by source, id
+  select p.source, p.id, cast(count(*) as bigint) as versions
+  from raw.posts p
+  left join (select distinct source, id from features.scattered) s on s.source = p.source and s.id = p.id
+  where s.id is null
+  group by p.source, p.id
 ),
 once as (
-  select p.source, p.id, p.uri, p.kind, p.author_id, p.author_name, p.author_followers, p.created_at, p.observed_at,
+  select p.source, p.network, p.id, p.uri, p.kind, p.author_id, p.author_name, p.author_followers, p.created_at, p.observed_at,
          p.text, p.lang, p.hashtags, p.mentions, p.urls, p.reply_to, p.repost_of, p.quote_of,
-         p.likes, p.reposts, p.replies, p.views, p.deleted, s.versions
+         p.likes, p.reposts, p.replies, p.views, p.deleted, false as copy, s.versions
   from raw.posts p
   join seen s on s.source = p.source and s.id = p.id
   where s.versions = 1
 ),
 again as (
-  select p.source, p.id, p.uri, p.kind, p.author_id, p.author_name, p.author_followers, p.created_at, p.observed_at,
+  select p.source, p.network, p.id, p.uri, p.kind, p.author_id, p.author_name, p.author_followers, p.created_at, p.observed_at,
          p.text, p.lang, p.hashtags, p.mentions, p.urls, p.reply_to, p.repost_of, p.quote_of,
-         p.likes, p.reposts, p.replies, p.views, p.deleted, s.versions,
-         row_number() over (partition by p.source, p.id
-           order by p.payload desc nulls last, p.run_id desc nulls last, p.text desc nulls last) as place
+         p.likes, p.reposts, p.replies, p.views, p.deleted, false as copy, s.versions,
+         row_number() over (partition by p.source, p.id order by coalesce(p.reading, 0) desc,
+           p.observed_at desc nulls last, case when p.deleted then 0 else 1 end, p.run_id desc nulls last, p.seq desc nulls last,
+           p.likes desc nulls last, p.reposts desc nulls last, p.replies desc nulls last, p.views desc nulls last,
+           p.text desc nulls last, p.uri desc nulls last, p.created_at desc) as place
   from raw.posts p
   join seen s on s.source = p.source and s.id = p.id
-  where s.versions > 1 and p.observed_at is not distinct from s.newest
+  where s.versions > 1
 ),
 latest as (
   select * from once
   union all
-  select source, id, uri, kind, author_id, author_name, author_followers, created_at, observed_at,
+  select source, network, id, uri, kind, author_id, author_name, author_followers, created_at, observed_at,
          text, lang, hashtags, mentions, urls, reply_to, repost_of, quote_of,
-         likes, reposts, replies, views, deleted, versions
+         likes, reposts, replies, views, deleted, copy, versions
   from again
   where place = 1
+  union all
+  select source, network, id, uri, kind, author_id, author_name, author_followers, created_at, observed_at,
+         text, lang, hashtags, mentions, urls, reply_to, repost_of, quote_of,
+         likes, reposts, replies, views, false as deleted, copy, versions
+  from features.scattered
+  where shown
 ),
--- A count that no network can reach would overflow every sum above it.
+-- A count that no network can reach would overflow every sum above it. A repost
+-- shows the counts of the post that it repeats, which are not its own.
 counted as (
-  select source, id, uri, kind, author_id, author_name, created_at, observed_at, text, lower(replace(lang, '_', '-')) as tag,
+  select source, network, id, copy, uri, kind, author_id, author_name, created_at, observed_at, text, lower(replace(lang, '_', '-')) as tag,
          hashtags, mentions, urls, reply_to, repost_of, quote_of, versions,
          case when author_followers between 0 and 1000000000000 then author_followers end as author_followers,
-         case when likes between -1000000000000 and 1000000000000 then likes end as likes,
-         case when reposts between -1000000000000 and 1000000000000 then reposts end as reposts,
-         case when replies between -1000000000000 and 1000000000000 then replies end as replies,
-         case when views between -1000000000000 and 1000000000000 then views end as views
+         case when coalesce(kind, '') <> 'repost' and likes between -1000000000000 and 1000000000000 then likes end as likes,
+         case when coalesce(kind, '') <> 'repost' and reposts between -1000000000000 and 1000000000000 then reposts end as reposts,
+         case when coalesce(kind, '') <> 'repost' and replies between -1000000000000 and 1000000000000 then replies end as replies,
+         case when coalesce(kind, '') <> 'repost' and views between -1000000000000 and 1000000000000 then views end as views
   from latest
   where not coalesce(deleted, false)
 ),
@@ -95,7 +110,8 @@ spoken as (
                            else base end end as lang
   from based
 )
-select source, id, uri, kind, author_id, author_name, author_followers, created_at, observed_at,
+select source, network, id, copy, uri, kind, author_id, author_name, author_followers, created_at, observed_at,
+       unix_seconds(observed_at) - unix_seconds(created_at) as age_at_observation,
        cast(created_at as date) as day,
        date_trunc('hour', created_at) as hour,
        text, lang,
