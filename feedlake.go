@@ -62,6 +62,14 @@ type Post struct {
 // Key identifies a post across runs and versions.
 func (p *Post) Key() string { return p.Source + "/" + p.ID }
 
+// Own leaves to p what is its own. The reactions that networks show with a repost
+// are those of the post that it repeats, so they would count once for each repeat.
+func (p *Post) Own() {
+	if p.Kind == KindRepost {
+		p.Likes, p.Reposts, p.Replies, p.Views = nil, nil, nil, nil
+	}
+}
+
 // Bounds of a believable creation time: before the first, no network of today
 // held posts; a time further ahead than the second of the clock is a fault.
 var (

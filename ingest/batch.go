@@ -59,6 +59,10 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 			b.reject(feedlake.Reject{Reason: reason, Payload: cmp.Or(post.Payload, post.Text), Position: post.Query}, now, name, runID)
 			continue
 		}
+		post.Own()
+		if post.Deleted && post.ObservedAt.IsZero() { // it is gone now, whenever that was noticed
+			post.ObservedAt = now
+		}
 		post.RunID = runID
 		b.seq++
 		post.Seq = b.seq

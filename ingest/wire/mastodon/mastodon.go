@@ -39,7 +39,7 @@ func Status(raw, server string, now time.Time, position string, b *wire.Batch) {
 		b.Reject(reason, raw, position, now)
 		return
 	}
-	p := feedlake.Post{Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
+	p := feedlake.Post{Network: wire.Mastodon, Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
 	var s status
 	gjson.Parse(raw).ForEach(func(k, v gjson.Result) bool {
 		s.field(k.Str, v, &p, b)

@@ -97,7 +97,8 @@ func DeletedUser(raw string, now time.Time, position string, b *wire.Batch) {
 	}
 	address := accounts + id
 	b.Posts = append(b.Posts, feedlake.Post{
-		ID: address, URI: address, Kind: feedlake.KindAccount, AuthorID: id, CreatedAt: now, ObservedAt: now, Deleted: true, Payload: raw,
+		Network: wire.X, ID: address, URI: address, Kind: feedlake.KindAccount, AuthorID: id,
+		CreatedAt: now, ObservedAt: now, Deleted: true, Payload: raw,
 	})
 }
 
@@ -130,7 +131,7 @@ func gone(id string, at time.Time, ok bool, raw string, now time.Time, position 
 		b.Reject("the deletion does not tell when its post was created", raw, position, now)
 	default:
 		b.Posts = append(b.Posts, feedlake.Post{
-			ID: id, URI: site + id, Kind: feedlake.KindPost, CreatedAt: at, ObservedAt: now, Deleted: true, Payload: raw,
+			Network: wire.X, ID: id, URI: site + id, Kind: feedlake.KindPost, CreatedAt: at, ObservedAt: now, Deleted: true, Payload: raw,
 		})
 	}
 }

@@ -35,7 +35,7 @@ func status(raw string, now time.Time, position string, b *wire.Batch) {
 		f[k.Str] = v
 		return true
 	})
-	p := feedlake.Post{ID: f["id_str"].Str, ObservedAt: now, Kind: feedlake.KindPost, Lang: strings.ToLower(f["lang"].Str), Payload: raw}
+	p := feedlake.Post{Network: wire.X, ID: f["id_str"].Str, ObservedAt: now, Kind: feedlake.KindPost, Lang: strings.ToLower(f["lang"].Str), Payload: raw}
 	if p.ID == "" {
 		b.Reject("the status has no id_str", raw, position, now)
 		return
