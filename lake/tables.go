@@ -8,6 +8,11 @@ func columns(pairs ...string) []Column {
 	return cols
 }
 
+// PropertyNetwork is a property of raw.posts; a source's name follows. It names the
+// platform whose ids the source's posts carry, once one of them has told. Sources
+// of one network speak of the same posts.
+const PropertyNetwork = "feedlake.network."
+
 // RawPosts is raw.posts: one row per observed version of a post, the columns of
 // feedlake.Post.
 func RawPosts() Spec {
@@ -35,6 +40,25 @@ func RawRejects() Spec {
 		Columns: columns("source", "VARCHAR", "reason", "VARCHAR", "payload", "VARCHAR",
 			"position", "VARCHAR", "rejected_at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
 		Key: []string{"source", "position", "run_id"},
+	}
+}
+
+// Scattered is features.scattered: the posts whose versions lie in more than one
+// partition of raw.posts, because a version moved the post's time to another day,
+// a deletion carries another time, or two sources bring one post. Each of these
+// partitions has a row: shown where the post belongs now, with the version that
+// won, and not shown elsewhere. Transforms keeps it; see docs/adr/0015.
+func Scattered() Spec {
+	return Spec{
+		Name: "features.scattered",
+		Columns: columns("source", "VARCHAR", "id", "VARCHAR", "day", "DATE", "shown", "BOOLEAN", "copy", "BOOLEAN", "versions", "BIGINT",
+			"network", "VARCHAR", "uri", "VARCHAR", "kind", "VARCHAR", "author_id", "VARCHAR", "author_name", "VARCHAR", "author_followers", "BIGINT",
+			"created_at", "TIMESTAMPTZ", "observed_at", "TIMESTAMPTZ", "text", "VARCHAR", "lang", "VARCHAR",
+			"hashtags", "VARCHAR[]", "mentions", "VARCHAR[]", "urls", "VARCHAR[]",
+			"reply_to", "VARCHAR", "repost_of", "VARCHAR", "quote_of", "VARCHAR",
+			"likes", "BIGINT", "reposts", "BIGINT", "replies", "BIGINT", "views", "BIGINT"),
+		Partition: []string{"source", "day"},
+		Key:       []string{"source", "id", "day"},
 	}
 }
 
@@ -83,13 +107,14 @@ func Trends() Spec {
 	}
 }
 
-// Steps is ops.steps: the finished steps of runs, for marts.pipeline_runs.
+// Steps is ops.steps: the runs that have ended, one row of kind "run" each, and
+// their steps, for marts.pipeline_runs.
 func Steps() Spec {
 	return Spec{
 		Name: "ops.steps",
 		Columns: columns("run_id", "VARCHAR", "job", "VARCHAR", "step", "VARCHAR",
 			"started_at", "TIMESTAMPTZ", "ended_at", "TIMESTAMPTZ", "state", "VARCHAR",
-			"rows_in", "BIGINT", "rows_out", "BIGINT", "rejects", "BIGINT", "detail", "VARCHAR", "error", "VARCHAR"),
+			"rows_in", "BIGINT", "rows_out", "BIGINT", "rejects", "BIGINT", "detail", "VARCHAR", "error", "VARCHAR", "kind", "VARCHAR"),
 		Key: []string{"run_id", "step"},
 	}
 }
@@ -107,5 +132,5 @@ func Erased() Spec {
 // Fixed lists the specs of the tables that feedlake itself writes, beside those
 // that SQL models make.
 func Fixed() []Spec {
-	return []Spec{RawPosts(), RawRejects(), Labels(), SentimentScores(), Champions(), Trends(), Steps(), Erased()}
+	return []Spec{RawPosts(), RawRejects(), Scattered(), Labels(), SentimentScores(), Champions(), Trends(), Steps(), Erased()}
 }
