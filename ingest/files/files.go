@@ -96,7 +96,7 @@ type source struct {
 	limits   limits
 	plans    map[bool]*mapping.Plan // by Options.Columns
 	decoders map[bool]*mapping.Decoder
-	shape    shape // instead of the decoders
+	shape    *shape // instead of the decoders
 	store    store
 	window   []byte // of the file read last, for the next
 
