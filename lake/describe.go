@@ -54,8 +54,16 @@ func Describe() map[string]Description {
 		SentimentScores().Name: {About: "what a version of the sentiment model says of one text of a post", Columns: map[string]string{
 			"source": "source of the post", "id": "id of the post", "day": "UTC day of the post", "text_md5": "MD5 of the text that was scored (hex)",
 			"label": "the class with the greatest probability", "p_negative": "probability (0 to 1)", "p_neutral": "probability (0 to 1)", "p_positive": "probability (0 to 1)",
-			"confidence": "probability of the label (0 to 1)", "model": "name of the model", "model_version": "its version", "input_snapshot": "snapshot of features.posts that was read",
+			"confidence": "probability of the label (0 to 1)", "unscored": "why the text has no label; NULL where it has one", "model": "name of the model", "model_version": "its version", "input_snapshot": "snapshot of features.posts that was read",
 			"run_id": "the run that scored it", "scored_at": "when (UTC)",
+		}},
+		Confusion().Name: {About: "what held-out texts tell of a version of the sentiment model, one row for each true label; shares are corrected with it", Columns: map[string]string{
+			"model": "name of the model", "version": "its version", "label": "the label that people gave", "texts": "held-out texts with this label",
+			"said_negative": "of them, labelled negative by the model", "said_neutral": "of them, labelled neutral by the model", "said_positive": "of them, labelled positive by the model",
+			"mean_negative": "mean of the model's probability of negative over them (0 to 1)", "mean_neutral": "the same of neutral", "mean_positive": "the same of positive",
+			"weight_negative": "what a text's probability of negative adds to the estimated number of texts of the label", "weight_neutral": "the same of neutral", "weight_positive": "the same of positive",
+			"spread_negative": "variance of that for a text that is negative", "spread_neutral": "the same for a neutral text", "spread_positive": "the same for a positive text",
+			"doubt": "variance of what is known of the label's texts, as a share of all", "run_id": "the run that trained the version",
 		}},
 		Champions().Name: {About: "the version of each model that is in use", Columns: map[string]string{
 			"model": "name of the model", "version": "its version", "promoted_at": "when it came into use (UTC)", "run_id": "the run that promoted it",
