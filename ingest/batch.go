@@ -20,6 +20,7 @@ type batch struct {
 	bytes    int64             // text and payload
 	unnamed  map[string]bool   // sources with deletions in the batch that do not name the row of a post
 	networks map[string]string // source to the platform of its posts, as far as it is known; stays when the batch is emptied
+	langs    languages         // stays when the batch is emptied
 
 	rules            // stay when the batch is emptied
 	suppressed int64 // records of the batch that were left out as taken down
@@ -44,6 +45,7 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		if post.Source == "" {
 			post.Source = name
 		}
+		post.Lang = b.langs.tag(post.Lang)
 		if post.CreatedAt.Before(b.notBefore) && !post.CreatedAt.IsZero() {
 			b.outdated++
 			continue
@@ -136,7 +138,7 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 }
 
 // reset empties the batch and lets go of the pages' memory.
-func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq, networks: b.networks} }
+func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq, networks: b.networks, langs: b.langs} }
 
 // day counts the UTC days since 1970-01-01.
 func day(t time.Time) int64 {

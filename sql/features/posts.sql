@@ -3,6 +3,7 @@
 -- inputs: raw.posts, features.scattered
 -- partition: source, day
 -- key: source, id
+-- additive: likes, reposts, replies, views, engagement
 -- column source: name of the configured source
 -- column network: platform whose ids the source's posts carry; NULL where none is known
 -- column id: the post's id, unique within its network, or within its source where no network is known
@@ -18,7 +19,8 @@
 -- column day: UTC day of created_at
 -- column hour: UTC hour of created_at
 -- column text: the post's text
--- column lang: BCP 47 language in lower case; und when the network does not say
+-- column lang: base language (BCP 47) in lower case, such as zh; und when unknown, and for what is no language
+-- column lang_tag: canonical BCP 47 tag of the language, such as zh-Hant or pt-BR; NULL where lang is und
 -- column hashtags: as listed by the network, without '#'
 -- column mentions: as listed by the network, without '@'
 -- column urls: as listed by the network
@@ -85,7 +87,7 @@ latest as (
 -- A count that no network can reach would overflow every sum above it. A repost
 -- shows the counts of the post that it repeats, which are not its own.
 counted as (
-  select source, network, id, copy, uri, kind, author_id, author_name, created_at, observed_at, text, lang,
+  select source, network, id, copy, uri, kind, author_id, author_name, created_at, observed_at, text, lower(replace(lang, '_', '-')) as tag,
          hashtags, mentions, urls, reply_to, repost_of, quote_of, versions,
          case when author_followers between 0 and 1000000000000 then author_followers end as author_followers,
          case when coalesce(kind, '') <> 'repost' and likes between -1000000000000 and 1000000000000 then likes end as likes,
@@ -94,14 +96,35 @@ counted as (
          case when coalesce(kind, '') <> 'repost' and views between -1000000000000 and 1000000000000 then views end as views
   from latest
   where not coalesce(deleted, false)
+),
+-- Languages land as canonical tags; older rows hold what the network said in
+-- lower case, with codes that were replaced and marks that name no language (qaa
+-- to qtz, of which X uses some).
+based as (
+  select *, regexp_extract(concat(tag, '-'), '^([a-z]{2,3})-', 1) as base,
+         split_part(tag, '-', 2) as second, split_part(tag, '-', 3) as third
+  from counted
+),
+spoken as (
+  select *, case when base is null or base in ('', 'und', 'zxx', 'mul', 'mis', 'art') or base between 'qaa' and 'qtz' then 'und'
+                 else case base when 'in' then 'id' when 'iw' then 'he' when 'ji' then 'yi' when 'jw' then 'jv' when 'mo' then 'ro'
+                           else base end end as lang
+  from based
 )
 select source, network, id, copy, uri, kind, author_id, author_name, author_followers, created_at, observed_at,
        unix_seconds(observed_at) - unix_seconds(created_at) as age_at_observation,
        cast(created_at as date) as day,
        date_trunc('hour', created_at) as hour,
-       text, coalesce(lang, 'und') as lang, hashtags, mentions, urls, reply_to, repost_of, quote_of,
+       text, lang,
+       case when lang = 'und' then null
+            when length(tag) <= 3 or not regexp_like(tag, '^[a-z]{2,3}(-[a-z0-9]{1,8}){1,9}$') then lang
+            else concat_ws('-', lang,
+              case length(second) when 4 then concat(upper(substr(second, 1, 1)), substr(second, 2)) when 2 then upper(second) else second end,
+              nullif(case when length(second) = 4 and length(third) = 2 then upper(third) else third end, ''),
+              nullif(substr(tag, length(base) + length(second) + length(third) + 4), '')) end as lang_tag,
+       hashtags, mentions, urls, reply_to, repost_of, quote_of,
        likes, reposts, replies, views,
        case when likes is not null or reposts is not null or replies is not null
             then coalesce(likes, 0) + coalesce(reposts, 0) + coalesce(replies, 0) end as engagement,
        md5(text) as text_md5, versions
-from counted
+from spoken
