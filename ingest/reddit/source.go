@@ -3,7 +3,6 @@ package reddit
 import (
 	"context"
 	"fmt"
-	"hash/crc32"
 	"slices"
 	"time"
 
@@ -87,29 +86,14 @@ func (s *source) step(ctx context.Context, f feed, p *place) (got part, err erro
 	for i := range got.posts {
 		got.posts[i].Source, got.posts[i].Query = s.env.Name, f.key
 	}
-	got.rejects = p.unknown(got.rejects)
+	got.rejects, p.Bad = p.Bad.Fresh(got.rejects)
+	if got.done {
+		p.Bad = p.Bad.Landed()
+	}
 	if got.done && backfill {
 		*p = place{Ended: true}
 	}
 	return got, nil
-}
-
-// marks is how many rejects are known again: a listing shows them each time.
-const marks = 50
-
-// unknown returns the rejects that did not come before.
-func (p *place) unknown(rejects []feedlake.Reject) []feedlake.Reject {
-	var out []feedlake.Reject
-	for _, r := range rejects {
-		mark := fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(r.Payload)))
-		if slices.Contains(p.Bad, mark) {
-			continue
-		}
-		out = append(out, r)
-		p.Bad = append(p.Bad, mark)
-	}
-	p.Bad = p.Bad[max(0, len(p.Bad)-marks):]
-	return out
 }
 
 // Merges is true: Reddit has no search by time.

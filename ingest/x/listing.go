@@ -157,7 +157,9 @@ func (s *listing) take(f feed, at frontier.Frontier, b bounds, m x.Meta, read wi
 	for i := range fresh {
 		fresh[i].Query = f.query + f.user
 	}
-	page = ingest.Page{Posts: fresh, Rejects: read.Rejects, Progress: ingest.Progress{Place: f.query + f.user}}
+	rejects, bad := next.Bad.Fresh(read.Rejects)
+	next.Bad = bad
+	page = ingest.Page{Posts: fresh, Rejects: rejects, Progress: ingest.Progress{Place: f.query + f.user}}
 	if landed = m.NextToken == "" || old; landed {
 		next = next.Landed(s.cfg.Overlap)
 	}
