@@ -40,7 +40,7 @@ type Post struct {
 	CreatedAt       time.Time `parquet:"created_at,optional,timestamp(microsecond)"`  // UTC, as the network says; every version of a post carries the same value
 	ObservedAt      time.Time `parquet:"observed_at,optional,timestamp(microsecond)"` // UTC, when this version was seen; zero (NULL) when the record does not tell, such as in an archive
 	Text            string    `parquet:"text,optional"`                               // valid UTF-8
-	Lang            string    `parquet:"lang,optional,dict"`                          // BCP 47 in lower case, such as "en"
+	Lang            string    `parquet:"lang,optional,dict"`                          // as the connector read it; package ingest lands the canonical BCP 47 tag, such as "en-US"; empty when no language is known
 	Hashtags        []string  `parquet:"hashtags,optional,list"`                      // without '#', only when the network lists them
 	Mentions        []string  `parquet:"mentions,optional,list"`                      // without '@', only when the network lists them
 	URLs            []string  `parquet:"urls,optional,list"`                          // only when the network lists them

@@ -51,6 +51,9 @@ func Status(raw, server string, now time.Time, position string, b *wire.Batch) {
 	case s.uri == "":
 		b.Reject("the status has no uri", raw, position, now)
 		return
+	case s.visibility == "" && s.content == "":
+		b.Reject("no status: it has neither content nor visibility", raw, position, now)
+		return
 	case s.visibility != public || hidden:
 		b.Reject(notPublic, "", position, now)
 		return

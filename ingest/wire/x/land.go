@@ -74,6 +74,8 @@ func (p *page) add(t *post, x index, payload string, b *wire.Batch) (reason stri
 	switch {
 	case t.id == "":
 		return "the post has no id"
+	case !t.inline && t.note == "": // every post that the API gives has one, other objects have none
+		return "no post of X: it has no text"
 	case !ok:
 		return "the post has no time"
 	}
