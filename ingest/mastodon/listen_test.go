@@ -96,13 +96,13 @@ type stopping struct {
 	stop   func()
 }
 
-func (m *stopping) Reserve(ctx context.Context, credential, endpoint string, u ingest.Use) (time.Time, error) {
+func (m *stopping) Reserve(ctx context.Context, now time.Time, credential, endpoint string, u ingest.Use) (time.Time, error) {
 	if endpoint == "streaming" && u.Requests == 0 {
 		if m.blocks++; m.blocks == 2 {
 			m.stop()
 		}
 	}
-	return m.Meter.Reserve(ctx, credential, endpoint, u)
+	return m.Meter.Reserve(ctx, now, credential, endpoint, u)
 }
 
 // TestListenCancelled hands out what it has heard when it is to end, and says so

@@ -58,7 +58,7 @@ func TestConnector(t *testing.T) {
 			if c.Tag != "" {
 				start = sourcetest.ReadBy(t, server, from, serve.Vanish)
 			}
-			sourcetest.Connector(t, serve.Faults(), start, from)
+			sourcetest.Connector(t, serve.Passing(), start, from)
 		})
 	}
 }

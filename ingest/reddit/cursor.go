@@ -12,12 +12,15 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/frontier"
+	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
 // cursor is the place in the feeds, which are read one after the other.
 type cursor struct {
 	Turn  string            `json:"turn,omitempty"` // key of the feed now read; "": the first
 	Feeds map[string]*place `json:"feeds"`
+
+	Failed rounds.Failed `json:"failed,omitempty"`
 }
 
 // place is the place in one feed.
