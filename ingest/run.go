@@ -95,6 +95,8 @@ type run struct {
 	left   feedlake.Window // of Slice, by what is landed
 	whole  feedlake.Window // of Slice, read with what is in the batch
 	box    string          // landed value of propOutbox
+
+	reading string // landed value of propReading
 	batch  batch
 	done   Result
 	read   Result // with what is not committed yet
@@ -124,6 +126,9 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
 	}
 	r.batch.rules = rules{notBefore: o.NotBefore, pseudonyms: o.Pseudonyms}
+	if err = r.readReading(ctx); err != nil {
+		return nil, err
+	}
 	if r.batch.erased, err = o.Lake.Erasures(ctx); err != nil {
 		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
 	}
@@ -296,7 +301,7 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
 	}
 	s, err := r.Lake.Commit(ctx, lake.Commit{
 		Table: lake.RawPosts().Name, ID: id, Add: added, Set: set,
-		Expect:  map[string]string{r.prop() + r.Name: r.place, propOutbox + r.Name: r.box},
+		Expect:  map[string]string{r.prop() + r.Name: r.place, propOutbox + r.Name: r.box, propReading + r.Name: r.reading},
 		Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
 	})
 	if err != nil {

@@ -91,6 +91,28 @@ func (a *app) ingest(ctx context.Context, names []string) error {
 	return inPart(len(chosen), "source", failed)
 }
 
+// again lets the records of the named sources be read anew, each once.
+func (a *app) again(ctx context.Context, names []string, begun map[string]bool) error {
+	chosen, err := a.chosenSources(names)
+	if err != nil {
+		return err
+	}
+	for _, s := range chosen {
+		if begun[s.Name] {
+			continue
+		}
+		src, err := a.openSource(ctx, s, feedlake.Window{})
+		if err != nil {
+			return err
+		}
+		if err := ingest.Again(ctx, ingest.Options{Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Lake: a.lake, Now: a.o.env.now, Log: a.log}); err != nil {
+			return err
+		}
+		begun[s.Name] = true
+	}
+	return nil
+}
+
 func (a *app) chosenSources(names []string) ([]sourceConfig, error) {
 	if len(names) == 0 {
 		return a.cfg.Sources, nil

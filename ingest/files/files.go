@@ -92,6 +92,9 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 	return s, err
 }
 
+// Rereads reports that files can be read again: they lie where they lay.
+func (s *source) Rereads() bool { return true }
+
 // source is the open source. Between two calls of Fetch it keeps the file being
 // read, so that reading on needs no search for the place.
 type source struct {
