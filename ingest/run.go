@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -55,8 +56,9 @@ type Options struct {
 // Result counts what a run landed.
 type Result struct {
 	Posts, Rejects int64
-	Suppressed     int64 // records that were taken down before (ops.erasures) and did not enter
-	Outdated       int64 // posts made before Options.NotBefore, which did not enter
+	Suppressed     int64  // records that were taken down before (ops.erasures) and did not enter
+	Outdated       int64  // posts made before Options.NotBefore, which did not enter
+	Warning        string // for people: what seems wrong with the source, though it was read; "" when nothing
 	Commits        int
 	Snapshot       int64 // of raw.posts after the last commit; 0 when nothing was committed
 }
@@ -97,9 +99,9 @@ type run struct {
 	box    string          // landed value of propOutbox
 
 	reading string // landed value of propReading
-	batch  batch
-	done   Result
-	read   Result // with what is not committed yet
+	batch   batch
+	done    Result
+	read    Result // with what is not committed yet
 }
 
 func newRun(ctx context.Context, o Options) (*run, error) {
@@ -196,6 +198,7 @@ func (r *run) drain(ctx context.Context) error {
 			return fmt.Errorf("fetch %s from %s: a page of %d records did not move the cursor", r.Name, shown(next), rows)
 		}
 		next, r.whole = page.Next, page.Covered
+		r.done.Warning = cmp.Or(r.done.Warning, page.Warning)
 		r.batch.add(page, r.Now(), r.Name, r.RunID)
 		r.report(page)
 		if r.batch.rows() >= r.BatchRows || r.batch.bytes >= r.BatchBytes || page.Done {

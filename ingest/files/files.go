@@ -115,6 +115,9 @@ type source struct {
 	usual int   // posts of the last page
 	done  int64 // compressed bytes of the files read to their end in this pass
 	total int64
+
+	judged  bool   // the mapping was compared with the files
+	warning string // what seems wrong with it
 }
 
 // object is a file that the path names.
@@ -182,6 +185,7 @@ func (s *source) fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 		out.Next = s.state.cursor()
 	}
 	s.usual = len(p.posts)
+	out.Warning = s.warning
 	out.Progress = ingest.Progress{Done: s.done, Total: s.total, Unit: "bytes", Place: place}
 	if s.open != nil {
 		out.Progress.Done += s.open.bytesRead()
@@ -209,6 +213,12 @@ func (s *source) start(ctx context.Context, from feedlake.Cursor) error {
 			s.todo = append(s.todo, o)
 			s.total += o.size
 		}
+	}
+	if !s.judged && len(s.todo) > 0 {
+		if s.warning, err = s.judge(ctx, all, from == ""); err != nil {
+			return err
+		}
+		s.judged = true
 	}
 	s.pass = true
 	s.env.Log.DebugContext(ctx, "files listed", "source", s.env.Name, "files", len(all), "to_read", len(s.todo))
