@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/schedules"
 )
 
@@ -31,20 +30,35 @@ nothing and says so. After Ctrl-C, or a crash, the next run goes on.`,
 // single runs one step as a run of its own.
 func (o *options) single(ctx context.Context, name string, do func(context.Context, *app) error) error {
 	return o.withApp(ctx, func(ctx context.Context, a *app) error {
-		return a.run(ctx, name, []schedules.Job{{
-			Name: name, Tries: 3,
-			Run: func(ctx context.Context, _ feedlake.Window) error { return do(ctx, a) },
-		}})
+		return a.run(ctx, name, []schedules.Job{job(name, func(ctx context.Context) error { return do(ctx, a) })})
 	})
 }
 
 func newIngestCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	again := false
+	c := &cobra.Command{
 		Use: "ingest [SOURCE…]", Short: "Read what is new in the named sources, or in all",
+		Long: `Read what is new in the named sources, or in all. With --again, read all records of
+the named sources of files once more, as after a mapping was corrected: they land
+as new versions, which count instead of the earlier ones.`,
+		Example: "  feedlake ingest\n  feedlake ingest --again tweets",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.single(cmd.Context(), stepIngest, func(ctx context.Context, a *app) error { return a.ingest(ctx, args) })
+			if again && len(args) == 0 {
+				return usage("--again: name the sources to read again")
+			}
+			begun := map[string]bool{} // by source: a second try goes on with what the first began
+			return o.single(cmd.Context(), stepIngest, func(ctx context.Context, a *app) error {
+				if again {
+					if err := a.again(ctx, args, begun); err != nil {
+						return err
+					}
+				}
+				return a.ingest(ctx, args)
+			})
 		},
 	}
+	c.Flags().BoolVar(&again, "again", false, "read all records of the named sources once more, from the beginning")
+	return c
 }
 
 func newTransformCommand(o *options) *cobra.Command {
@@ -53,7 +67,7 @@ func newTransformCommand(o *options) *cobra.Command {
 		Use: "transform [TABLE…]", Short: "Build the named tables, or all, from what changed",
 		Example: "  feedlake transform\n  feedlake transform features.posts marts.volume --full",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.single(cmd.Context(), "transform", func(ctx context.Context, a *app) error {
+			return o.single(cmd.Context(), kindTransform, func(ctx context.Context, a *app) error {
 				if len(args) == 0 {
 					return a.transform(ctx, everything, full)
 				}
@@ -97,11 +111,8 @@ print label, p_negative, p_neutral and p_positive, separated by tabs.`,
 			if stdin {
 				return o.withApp(cmd.Context(), scoreLines)
 			}
-			return o.single(cmd.Context(), stepScore, func(ctx context.Context, a *app) error {
-				if err := a.score(ctx); err != nil {
-					return err
-				}
-				return a.trends(ctx)
+			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error {
+				return a.run(ctx, stepScore, []schedules.Job{job(stepScore, a.score), job(stepTrends, a.trends, stepScore)})
 			})
 		},
 	}

@@ -33,7 +33,7 @@ func Item(raw string, now time.Time, position string, b *wire.Batch) {
 		return
 	}
 	var (
-		p                  = feedlake.Post{Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
+		p                  = feedlake.Post{Network: wire.HackerNews, Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
 		title, text, kind  string
 		id, at, parent     int64
 		score, descendants gjson.Result
@@ -84,7 +84,7 @@ func Hit(raw string, now time.Time, position string, b *wire.Batch) {
 		return
 	}
 	var (
-		p                       = feedlake.Post{Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
+		p                       = feedlake.Post{Network: wire.HackerNews, Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
 		title, story, comment   string
 		id, at, parent, storyID int64
 		points, comments        gjson.Result
@@ -153,6 +153,9 @@ func finish(p feedlake.Post, id, at int64, title, text, position string, b *wire
 	p.URI = site + p.ID
 	p.CreatedAt = time.Unix(at, 0).UTC()
 	p.Text = joined(htmltext.Text(title), htmltext.Text(text))
+	if len(p.URLs) > 0 {
+		p.URLs = wire.WithLinks(p.URLs[0], p.Text)
+	}
 	b.Posts = append(b.Posts, p)
 }
 

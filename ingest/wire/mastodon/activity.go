@@ -27,7 +27,7 @@ func Activity(raw string, now time.Time, position string, b *wire.Batch) {
 		b.Reject(notPublic, "", position, now)
 		return
 	}
-	p := feedlake.Post{Kind: feedlake.KindPost, ObservedAt: now, Payload: raw, AuthorID: a.Get("actor").String()}
+	p := feedlake.Post{Network: wire.Mastodon, Kind: feedlake.KindPost, ObservedAt: now, Payload: raw, AuthorID: a.Get("actor").String()}
 	published := a.Get("published").String()
 	switch o := a.Get("object"); {
 	case kind == "Announce":
@@ -77,7 +77,11 @@ func note(p *feedlake.Post, o gjson.Result, b *wire.Batch) {
 			p.Kind, p.QuoteOf = feedlake.KindQuote, q.String()
 		}
 	}
-	o.Get("tag").ForEach(func(_, t gjson.Result) bool {
+	tags := o.Get("tag")
+	if tags.IsArray() {
+		p.Hashtags, p.Mentions = []string{}, []string{}
+	}
+	tags.ForEach(func(_, t gjson.Result) bool {
 		switch name := t.Get("name").String(); t.Get("type").String() {
 		case "Hashtag":
 			p.Hashtags = append(p.Hashtags, strings.TrimPrefix(name, "#"))
