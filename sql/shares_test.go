@@ -14,8 +14,8 @@ import (
 	"github.com/feedlake/feedlake/training"
 )
 
-// table reads a file of a golden case: column to text, row by row.
-func table(t *testing.T, path ...string) []map[string]string {
+// caseTable reads a file of a golden case: column to text, row by row.
+func caseTable(t *testing.T, path ...string) []map[string]string {
 	t.Helper()
 	f, err := os.Open(filepath.Join(append([]string{"testdata"}, path...)...))
 	if err != nil {
@@ -52,7 +52,7 @@ func number(t *testing.T, s string) float64 {
 func TestMartSharesAreThoseOfTraining(t *testing.T) {
 	labels := training.SentimentLabels()
 	corrections := map[string]*training.Correction{}
-	for _, r := range table(t, "marts.daily_sentiment", "versions", "in.ml.confusion.csv") {
+	for _, r := range caseTable(t, "marts.daily_sentiment", "versions", "in.ml.confusion.csv") {
 		if r["model"] != "sentiment" {
 			continue
 		}
@@ -74,7 +74,7 @@ func TestMartSharesAreThoseOfTraining(t *testing.T) {
 	wanted := map[string]bool{"1": true, "2": true, "3": true, "4": true, "5": true, "6": true} // in English on 2026-01-01
 	sums := map[string][3]float64{}
 	n := 0
-	for _, r := range table(t, "marts.daily_sentiment", "versions", "in.ml.sentiment_scores.csv") {
+	for _, r := range caseTable(t, "marts.daily_sentiment", "versions", "in.ml.sentiment_scores.csv") {
 		if r["day"] != "2026-01-01" || r["source"] != "x" || !wanted[r["id"]] || r["model"] != "sentiment" || r["label"] == "" {
 			continue
 		}
@@ -85,7 +85,7 @@ func TestMartSharesAreThoseOfTraining(t *testing.T) {
 		}
 		sums[r["model_version"]] = s
 	}
-	for _, r := range table(t, "marts.daily_sentiment", "versions", "want.csv") {
+	for _, r := range caseTable(t, "marts.daily_sentiment", "versions", "want.csv") {
 		if r["day"] != "2026-01-01" || r["source"] != "x" || r["lang"] != "en" {
 			continue
 		}
@@ -106,7 +106,7 @@ func TestMartSharesAreThoseOfTraining(t *testing.T) {
 // hours without posts, to every row of features.hashtag_hourly.
 func TestSilentHoursAreDescribedAlike(t *testing.T) {
 	for _, name := range []string{"windows", "random"} {
-		rows := table(t, "features.hashtag_hourly", name, "want.csv")
+		rows := caseTable(t, "features.hashtag_hourly", name, "want.csv")
 		past, active := map[[2]string][]training.HourPosts{}, map[string][]int64{}
 		for _, r := range rows {
 			h, key := hours(t, r["hour"]), [2]string{r["source"], r["hashtag"]}

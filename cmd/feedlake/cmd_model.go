@@ -69,6 +69,7 @@ func newModelCommand(o *options) *cobra.Command {
 			},
 		},
 		newModelEvalCommand(o),
+		newModelRejudgeCommand(o),
 	)
 	return c
 }

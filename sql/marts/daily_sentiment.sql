@@ -3,6 +3,7 @@
 -- inputs: features.posts, ml.sentiment_scores, ml.confusion lookup
 -- partition: day
 -- key: day, source, lang, copy
+-- additive: posts, scored, unscored_language, unscored_empty, negative, neutral, positive, negative_estimate, neutral_estimate, positive_estimate
 -- column day: UTC day
 -- column source: name of the configured source
 -- column lang: language of the posts; und when unknown
