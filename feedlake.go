@@ -40,7 +40,7 @@ type Post struct {
 	CreatedAt       time.Time `parquet:"created_at,optional,timestamp(microsecond)"`  // UTC, as the network says; every version of a post carries the same value
 	ObservedAt      time.Time `parquet:"observed_at,optional,timestamp(microsecond)"` // UTC, when this version was seen; zero (NULL) when the record does not tell, such as in an archive
 	Text            string    `parquet:"text,optional"`                               // valid UTF-8
-	Lang            string    `parquet:"lang,optional,dict"`                          // BCP 47 in lower case, such as "en"
+	Lang            string    `parquet:"lang,optional,dict"`                          // as the connector read it; package ingest lands the canonical BCP 47 tag, such as "en-US"; empty when no language is known
 	Hashtags        []string  `parquet:"hashtags,optional,list"`                      // without '#', only when the network lists them
 	Mentions        []string  `parquet:"mentions,optional,list"`                      // without '@', only when the network lists them
 	URLs            []string  `parquet:"urls,optional,list"`                          // only when the network lists them
@@ -61,6 +61,14 @@ type Post struct {
 
 // Key identifies a post across runs and versions.
 func (p *Post) Key() string { return p.Source + "/" + p.ID }
+
+// Own leaves to p what is its own. The reactions that networks show with a repost
+// are those of the post that it repeats, so they would count once for each repeat.
+func (p *Post) Own() {
+	if p.Kind == KindRepost {
+		p.Likes, p.Reposts, p.Replies, p.Views = nil, nil, nil, nil
+	}
+}
 
 // Bounds of a believable creation time: before the first, no network of today
 // held posts; a time further ahead than the second of the clock is a fault.

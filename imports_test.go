@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -153,6 +157,35 @@ func forbidden(from, to string) string {
 		return "stages are named by cmd and by tests alone"
 	}
 	return ""
+}
+
+// TestRowsAreWrittenInOnePlace holds that lake.RowWriter alone starts Parquet
+// writers: NULL stays NULL only there (docs/adr/0016-null-stays-null.md).
+func TestRowsAreWrittenInOnePlace(t *testing.T) {
+	t.Parallel()
+	starts := regexp.MustCompile(`parquet\.(NewGenericWriter|NewWriter|NewSortingWriter|NewGenericBuffer|NewBuffer|WriteFile|Write|NewRowBuffer)\b|pqarrow\.`)
+	var found []string
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != "." && strings.HasPrefix(d.Name(), "."):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err == nil && starts.Match(text) {
+			found = append(found, filepath.ToSlash(name))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"lake/write.go"}, found); diff != "" {
+		t.Errorf("files that start a Parquet writer (-want +got)\n%s", diff)
+	}
 }
 
 func TestImportRuleCatches(t *testing.T) {

@@ -13,12 +13,14 @@ import (
 // batch collects pages until they are worth a commit. It keeps the pages' posts
 // where they are: a post is large, and there are many.
 type batch struct {
-	pages   [][]feedlake.Post
-	rejects []feedlake.Reject
-	posts   int
-	seq     int64           // of the last post of the run; stays when the batch is emptied
-	bytes   int64           // text and payload
-	unnamed map[string]bool // sources with deletions in the batch that do not name the row of a post
+	pages    [][]feedlake.Post
+	rejects  []feedlake.Reject
+	posts    int
+	seq      int64             // of the last post of the run; stays when the batch is emptied
+	bytes    int64             // text and payload
+	unnamed  map[string]bool   // sources with deletions in the batch that do not name the row of a post
+	networks map[string]string // source to the platform of its posts, as far as it is known; stays when the batch is emptied
+	langs    languages         // stays when the batch is emptied
 
 	rules            // stay when the batch is emptied
 	suppressed int64 // records of the batch that were left out as taken down
@@ -43,6 +45,7 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		if post.Source == "" {
 			post.Source = name
 		}
+		post.Lang = b.langs.tag(post.Lang)
 		if post.CreatedAt.Before(b.notBefore) && !post.CreatedAt.IsZero() {
 			b.outdated++
 			continue
@@ -50,6 +53,7 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		if b.pseudonyms != nil {
 			b.pseudonyms.Hide(post)
 		}
+		b.networkOf(post)
 		if b.erased.Post(post) {
 			b.suppressed++
 			continue
@@ -58,6 +62,10 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		if reason := unfit(post, now); reason != "" {
 			b.reject(feedlake.Reject{Reason: reason, Payload: cmp.Or(post.Payload, post.Text), Position: post.Query}, now, name, runID)
 			continue
+		}
+		post.Own()
+		if post.Deleted && post.ObservedAt.IsZero() { // it is gone now, whenever that was noticed
+			post.ObservedAt = now
 		}
 		post.RunID = runID
 		b.seq++
@@ -87,6 +95,16 @@ func (b *batch) isUnnamed(source string) {
 	b.unnamed[source] = true
 }
 
+func (b *batch) networkOf(p *feedlake.Post) {
+	if p.Network == "" || b.networks[p.Source] == p.Network {
+		return
+	}
+	if b.networks == nil {
+		b.networks = map[string]string{}
+	}
+	b.networks[p.Source] = p.Network
+}
+
 // unfit says why a post may not enter the lake; "" when it may.
 func unfit(p *feedlake.Post, now time.Time) string {
 	if err := p.Validate(now); err != nil {
@@ -105,9 +123,11 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 	if b.pseudonyms != nil {
 		b.pseudonyms.hideReject(&r)
 	}
-	if b.erased.Mentions(r.Source, r.Payload) || b.erased.Mentions(r.Source, r.Reason) {
-		b.suppressed++
-		return
+	for _, of := range []string{r.Source, lake.ErasedOf(b.networks[r.Source])} {
+		if b.erased.Mentions(of, r.Payload) || b.erased.Mentions(of, r.Reason) {
+			b.suppressed++
+			return
+		}
 	}
 	if r.RejectedAt.IsZero() {
 		r.RejectedAt = now
@@ -118,7 +138,7 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 }
 
 // reset empties the batch and lets go of the pages' memory.
-func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq} }
+func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq, networks: b.networks, langs: b.langs} }
 
 // day counts the UTC days since 1970-01-01.
 func day(t time.Time) int64 {

@@ -34,6 +34,7 @@ func TestErasedStaysOut(t *testing.T) {
 	_, err := l.AddErasures(t.Context(), []lake.Erasure{
 		{Kind: lake.ErasedPost, Source: "fake", Hash: lake.ErasedHash("fake", "gone"), At: noon, RunID: "r0"},
 		{Kind: lake.ErasedAuthor, Source: "fake", Hash: lake.ErasedHash("fake", "nobody"), At: noon, RunID: "r0"},
+		{Kind: lake.ErasedPost, Source: lake.ErasedOf("bluesky"), Hash: lake.ErasedHash(lake.ErasedOf("bluesky"), "everywhere"), At: noon, RunID: "r0"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,20 +57,23 @@ func TestErasedStaysOut(t *testing.T) {
 			made("quote", func(p *feedlake.Post) { p.QuoteOf, p.Payload = "other", "a copy of other" }),
 			made("gone", func(p *feedlake.Post) { p.Source = "" }), // the source's own name
 			made("gone", func(p *feedlake.Post) { p.Source = "another" }),
-			made("gone", func(p *feedlake.Post) { p.Text = "\xff" }), // would be a reject otherwise
+			made("everywhere", func(p *feedlake.Post) { p.Source, p.Network = "third", "bluesky" }), // whatever source brings it
+			made("everywhere", func(p *feedlake.Post) { p.Source = "elsewhere" }),                   // of another network
+			made("gone", func(p *feedlake.Post) { p.Text = "\xff" }),                                // would be a reject otherwise
 		},
 		Rejects: []feedlake.Reject{
 			{Reason: "no time", Payload: `{"id": "gone", "text": "x"}`, Position: "a:1"},
 			{Reason: "no time", Payload: `{"id": "g", "user": {"id": "nobody"}}`, Position: "a:2"},
 			{Reason: "post fake/gone without creation time", Position: "a:3"},
 			{Reason: "no time", Payload: `{"id": "other"}`, Position: "a:4"},
+			{Reason: "no time", Payload: `{"id": "everywhere"}`, Position: "a:5", Source: "third"},
 		},
 	}
 	res, err := ingest.Run(t.Context(), options(l, onePage{page}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.Posts != 4 || res.Rejects != 1 || res.Suppressed != 8 {
+	if res.Posts != 5 || res.Rejects != 1 || res.Suppressed != 10 {
 		t.Errorf("%+v", res)
 	}
 	var got []string
@@ -79,7 +83,7 @@ func TestErasedStaysOut(t *testing.T) {
 	for _, r := range rows[feedlake.Reject](t, l, "raw.rejects") {
 		got = append(got, "reject "+r.Position)
 	}
-	if diff := cmp.Diff([]string{"another gone  ", "fake kept  ", "fake answer  ", "fake quote other a copy of other", "reject a:4"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"another gone  ", "elsewhere everywhere  ", "fake kept  ", "fake answer  ", "fake quote other a copy of other", "reject a:4"}, got); diff != "" {
 		t.Error(diff)
 	}
 }

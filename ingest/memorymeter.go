@@ -26,36 +26,35 @@ func NewMemoryMeter(now func() time.Time, budgets map[string]Budget) *MemoryMete
 }
 
 // Reserve implements Meter.
-func (m *MemoryMeter) Reserve(_ context.Context, credential, endpoint string, use Use) (time.Time, error) {
+func (m *MemoryMeter) Reserve(_ context.Context, at time.Time, credential, endpoint string, use Use) (time.Time, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now().UTC()
-	at := [2]string{credential, endpoint}
-	if l, ok := m.limits[at]; ok && now.Before(l.Reset) {
+	of := [2]string{credential, endpoint}
+	if l, ok := m.limits[of]; ok && m.now().Before(l.Reset) {
 		if l.Remaining < use.Requests {
 			return l.Reset, nil
 		}
 		l.Remaining -= use.Requests
-		m.limits[at] = l
+		m.limits[of] = l
 	}
-	day, month := m.days[account{credential, Day(now)}], m.days[account{credential, Month(now)}]
-	if err := m.budgets[credential].Check(credential, day, month, use, now); err != nil {
+	day, month := m.days[account{credential, Day(at)}], m.days[account{credential, Month(at)}]
+	if err := m.budgets[credential].Check(credential, day, month, use, at); err != nil {
 		return time.Time{}, err
 	}
-	m.add(credential, now, use)
+	m.add(credential, at, use)
 	return time.Time{}, nil
 }
 
 // Settle implements Meter.
-func (m *MemoryMeter) Settle(_ context.Context, credential string, difference Use) error {
+func (m *MemoryMeter) Settle(_ context.Context, at time.Time, credential string, difference Use) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.add(credential, m.now().UTC(), difference)
+	m.add(credential, at, difference)
 	return nil
 }
 
-func (m *MemoryMeter) add(credential string, now time.Time, use Use) {
-	for _, period := range [...]string{Day(now), Month(now)} {
+func (m *MemoryMeter) add(credential string, at time.Time, use Use) {
+	for _, period := range [...]string{Day(at), Month(at)} {
 		a := account{credential, period}
 		m.days[a] = m.days[a].Plus(use)
 	}

@@ -12,12 +12,14 @@ import (
 // platforms allow and to the budgets that people set. All jobs of a credential
 // share it.
 type Meter interface {
-	// Reserve counts use before it is made, unless the pace wants a wait: then
-	// nothing is counted and the moment is returned. An error that wraps
-	// feedlake.ErrPartial says which budget would be exceeded and until when.
-	Reserve(ctx context.Context, credential, endpoint string, use Use) (until time.Time, err error)
-	// Settle adds the difference between what was reserved and what was used.
-	Settle(ctx context.Context, credential string, difference Use) error
+	// Reserve counts use of the day and month of at, which is now, before it is
+	// made, unless the pace wants a wait: then nothing is counted and the moment is
+	// returned. An error that wraps feedlake.ErrPartial says which budget would be
+	// exceeded and until when.
+	Reserve(ctx context.Context, at time.Time, credential, endpoint string, use Use) (until time.Time, err error)
+	// Settle adds the difference between what was reserved at an instant and what
+	// was used: to the day and month that it was reserved of, whatever the time is.
+	Settle(ctx context.Context, at time.Time, credential string, difference Use) error
 	// Limited notes what an answer said of a limit.
 	Limited(ctx context.Context, credential, endpoint string, l Limit) error
 }

@@ -120,6 +120,9 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	if r.box, err = r.posts(ctx, propOutbox); err != nil {
 		return nil, err
 	}
+	if r.batch.networks, err = o.Lake.Properties(ctx, lake.RawPosts().Name, lake.PropertyNetwork); err != nil {
+		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
+	}
 	r.batch.rules = rules{notBefore: o.NotBefore, pseudonyms: o.Pseudonyms}
 	if r.batch.erased, err = o.Lake.Erasures(ctx); err != nil {
 		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
@@ -287,6 +290,9 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
 	set := map[string]string{r.prop() + r.Name: place, propOutbox + r.Name: box}
 	for source := range r.batch.unnamed {
 		set[PropWithdraw+source] = "due " + id
+	}
+	for source, network := range r.batch.networks {
+		set[lake.PropertyNetwork+source] = network
 	}
 	s, err := r.Lake.Commit(ctx, lake.Commit{
 		Table: lake.RawPosts().Name, ID: id, Add: added, Set: set,

@@ -392,6 +392,45 @@ func (f funcSource) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Pag
 	return f(ctx, from)
 }
 
+// TestRunOwn lands what is a record's own, whatever the source says: no reactions
+// of a repost, and of a deletion a time at which the post was gone.
+func TestRunOwn(t *testing.T) {
+	dead := post(3)
+	dead.Deleted, dead.ObservedAt = true, time.Time{}
+	told := post(4)
+	told.Deleted, told.ObservedAt = true, noon.Add(-time.Hour)
+	archived := post(5)
+	archived.ObservedAt = time.Time{}
+	posts := []feedlake.Post{dead, told, archived}
+	for i, kind := range []string{feedlake.KindRepost, feedlake.KindQuote} {
+		p := post(i)
+		p.Kind, p.Likes, p.Reposts, p.Replies, p.Views = kind, new(int64(1)), new(int64(2)), new(int64(3)), new(int64(4))
+		posts = append(posts, p)
+	}
+	l := open(t, t.TempDir(), nil)
+	_, err := ingest.Run(t.Context(), options(l, funcSource(func(context.Context, feedlake.Cursor) (ingest.Page, error) {
+		return ingest.Page{Posts: posts, Next: "1", Done: true}, nil
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, p := range rows[feedlake.Post](t, l, "raw.posts") {
+		got[p.ID] = "not seen"
+		if !p.ObservedAt.IsZero() {
+			got[p.ID] = p.ObservedAt.UTC().Format("15:04")
+		}
+		for _, n := range []*int64{p.Likes, p.Reposts, p.Replies, p.Views} {
+			if n != nil {
+				got[p.ID] += fmt.Sprintf(" %d", *n)
+			}
+		}
+	}
+	if d := cmp.Diff(map[string]string{"0": "12:00", "1": "12:00 1 2 3 4", "3": "12:00", "4": "11:00", "5": "not seen"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestRunCancel ends a run in the middle: what is committed stays, and the next
 // run goes on.
 func TestRunCancel(t *testing.T) {

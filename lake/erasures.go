@@ -94,9 +94,30 @@ func (e *Erasures) has(kind, source, id string) bool {
 	return e.Len() > 0 && id != "" && e.hashes[erasureKey{kind, ErasedHash(source, id)}]
 }
 
+// ErasedOf stands in place of a source where something was taken down of a whole
+// network: whatever source brings it, it may not enter.
+func ErasedOf(network string) string { return "network:" + network }
+
 // Post reports whether a post was taken down, whose it is or whom it repeats.
 func (e *Erasures) Post(p *feedlake.Post) bool {
-	return e.Len() > 0 && (e.has(ErasedPost, p.Source, p.ID) || e.has(ErasedAuthor, p.Source, p.AuthorID) || e.has(ErasedPost, p.Source, p.RepostOf))
+	if e.Len() == 0 {
+		return false
+	}
+	for _, of := range scopes(p) {
+		if e.has(ErasedPost, of, p.ID) || e.has(ErasedAuthor, of, p.AuthorID) || e.has(ErasedPost, of, p.RepostOf) {
+			return true
+		}
+	}
+	return false
+}
+
+// scopes lists where the ids of a post may have been taken down: in its source,
+// and in all of its network.
+func scopes(p *feedlake.Post) []string {
+	if p.Network == "" {
+		return []string{p.Source}
+	}
+	return []string{p.Source, ErasedOf(p.Network)}
 }
 
 // Strip takes out of a post which post that was taken down it quotes or answers,
@@ -106,8 +127,10 @@ func (e *Erasures) Strip(p *feedlake.Post) {
 		return
 	}
 	for _, ref := range []*string{&p.QuoteOf, &p.ReplyTo} {
-		if e.has(ErasedPost, p.Source, *ref) {
-			*ref, p.Payload = "", ""
+		for _, of := range scopes(p) {
+			if e.has(ErasedPost, of, *ref) {
+				*ref, p.Payload = "", ""
+			}
 		}
 	}
 }

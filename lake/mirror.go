@@ -36,6 +36,45 @@ func (l *Lake) Pull(ctx context.Context, folder string) error {
 	return nil
 }
 
+// PullFiles brings single files of the bucket to this machine and lists those
+// that the bucket does not have. Where the warehouse is a folder there is
+// nothing to bring, and nothing is missing.
+func (l *Lake) PullFiles(ctx context.Context, paths ...string) (missing []string, err error) {
+	b, ok := l.store.(*bucket)
+	if !ok {
+		return nil, nil
+	}
+	for _, p := range paths {
+		text, err := b.s3.GetBytes(ctx, p)
+		if errors.Is(err, feedlake.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+			missing = append(missing, p)
+			continue
+		}
+		if err == nil {
+			err = keep(filepath.Join(l.dir, filepath.FromSlash(p)), text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("pull %s: %w", p, err)
+		}
+	}
+	return missing, nil
+}
+
+// keep writes a small file unless it is there with the same content.
+func keep(local string, text []byte) error {
+	if have, err := os.ReadFile(local); err == nil && bytes.Equal(have, text) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(local), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(local, text, 0o644)
+}
+
+// Touch does one change of a file below Dir that is no table's, under the
+// lake's Interceptor.
+func (l *Lake) Touch(op, name string, do func() error) error { return l.ic(op, name, do) }
+
 // smallFile is the size up to which a file is compared by its content: pointers
 // and logs change, models do not.
 const smallFile = 64 << 10
@@ -58,10 +97,7 @@ func (b *bucket) pull(ctx context.Context, local, key string, size int64) error 
 	if err != nil {
 		return err
 	}
-	if have, err := os.ReadFile(local); err == nil && bytes.Equal(have, text) {
-		return nil
-	}
-	return os.WriteFile(local, text, 0o644)
+	return keep(local, text)
 }
 
 // Push brings files below Dir, or folders with all that is in them, to the

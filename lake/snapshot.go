@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/iceberg-go/table"
@@ -84,6 +85,22 @@ func (l *Lake) Property(ctx context.Context, name, key string) (string, error) {
 		return "", err
 	}
 	return t.Properties()[key], nil
+}
+
+// Properties reads the table properties that begin with prefix, by the rest of
+// their keys.
+func (l *Lake) Properties(ctx context.Context, name, prefix string) (map[string]string, error) {
+	t, err := l.load(ctx, name, l.catalog(nil))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for key, v := range t.Properties() {
+		if rest, ok := strings.CutPrefix(key, prefix); ok {
+			out[rest] = v
+		}
+	}
+	return out, nil
 }
 
 // Files lists the data files of a snapshot; snapshot 0 has none. A snapshot

@@ -8,6 +8,11 @@ func columns(pairs ...string) []Column {
 	return cols
 }
 
+// PropertyNetwork is a property of raw.posts; a source's name follows. It names the
+// platform whose ids the source's posts carry, once one of them has told. Sources
+// of one network speak of the same posts.
+const PropertyNetwork = "feedlake.network."
+
 // RawPosts is raw.posts: one row per observed version of a post, the columns of
 // feedlake.Post.
 func RawPosts() Spec {
@@ -38,6 +43,25 @@ func RawRejects() Spec {
 	}
 }
 
+// Scattered is features.scattered: the posts whose versions lie in more than one
+// partition of raw.posts, because a version moved the post's time to another day,
+// a deletion carries another time, or two sources bring one post. Each of these
+// partitions has a row: shown where the post belongs now, with the version that
+// won, and not shown elsewhere. Transforms keeps it; see docs/adr/0015.
+func Scattered() Spec {
+	return Spec{
+		Name: "features.scattered",
+		Columns: columns("source", "VARCHAR", "id", "VARCHAR", "day", "DATE", "shown", "BOOLEAN", "copy", "BOOLEAN", "versions", "BIGINT",
+			"network", "VARCHAR", "uri", "VARCHAR", "kind", "VARCHAR", "author_id", "VARCHAR", "author_name", "VARCHAR", "author_followers", "BIGINT",
+			"created_at", "TIMESTAMPTZ", "observed_at", "TIMESTAMPTZ", "text", "VARCHAR", "lang", "VARCHAR",
+			"hashtags", "VARCHAR[]", "mentions", "VARCHAR[]", "urls", "VARCHAR[]",
+			"reply_to", "VARCHAR", "repost_of", "VARCHAR", "quote_of", "VARCHAR",
+			"likes", "BIGINT", "reposts", "BIGINT", "replies", "BIGINT", "views", "BIGINT"),
+		Partition: []string{"source", "day"},
+		Key:       []string{"source", "id", "day"},
+	}
+}
+
 // Labels is ml.labels: texts with the sentiment that somebody gave them.
 func Labels() Spec {
 	return Spec{
@@ -50,13 +74,16 @@ func Labels() Spec {
 }
 
 // SentimentScores is ml.sentiment_scores: what a version of the sentiment model
-// says of one text of a post. Rows are only ever added.
+// says of one text of a post, or why it says nothing (unscored: language or
+// empty). The version that judged a partition first judges what comes late to it
+// (docs/adr/0016); to judge again replaces the partition.
 func SentimentScores() Spec {
 	return Spec{
 		Name: "ml.sentiment_scores",
 		Columns: columns("source", "VARCHAR", "id", "VARCHAR", "day", "DATE", "text_md5", "VARCHAR", "label", "VARCHAR",
 			"p_negative", "DOUBLE", "p_neutral", "DOUBLE", "p_positive", "DOUBLE", "confidence", "DOUBLE",
-			"model", "VARCHAR", "model_version", "BIGINT", "input_snapshot", "BIGINT", "run_id", "VARCHAR", "scored_at", "TIMESTAMPTZ"),
+			"model", "VARCHAR", "model_version", "BIGINT", "input_snapshot", "BIGINT", "run_id", "VARCHAR", "scored_at", "TIMESTAMPTZ",
+			"unscored", "VARCHAR"),
 		Partition: []string{"source", "day"},
 		Key:       []string{"source", "id", "text_md5", "model", "model_version"},
 	}
@@ -71,25 +98,49 @@ func Champions() Spec {
 	}
 }
 
-// Trends is ml.trends: each hashtag's hour against what the count model expected.
+// Confusion is ml.confusion: what a version of the sentiment model made of the
+// held-out texts of each label, and how counts of its answers are corrected by
+// that. Rows are only ever added. said_ counts its labels, mean_ is the mean of
+// its probabilities; weight_ is what a text's probability of each class adds to the
+// estimated number of texts of the label, spread_ the variance of that for a text
+// of each class; doubt is the variance of what is known of the label's texts as a
+// share of what one text has.
+func Confusion() Spec {
+	return Spec{
+		Name: "ml.confusion",
+		Columns: columns("model", "VARCHAR", "version", "BIGINT", "label", "VARCHAR", "texts", "BIGINT",
+			"said_negative", "BIGINT", "said_neutral", "BIGINT", "said_positive", "BIGINT",
+			"mean_negative", "DOUBLE", "mean_neutral", "DOUBLE", "mean_positive", "DOUBLE",
+			"weight_negative", "DOUBLE", "weight_neutral", "DOUBLE", "weight_positive", "DOUBLE",
+			"spread_negative", "DOUBLE", "spread_neutral", "DOUBLE", "spread_positive", "DOUBLE",
+			"doubt", "DOUBLE", "run_id", "VARCHAR"),
+		Key: []string{"model", "version", "label"},
+	}
+}
+
+// Trends is ml.trends: each hour with posts of a hashtag against what the count
+// model expected. expected_day is what it expected of all hours of the day, those
+// without posts too, from the hour in which the source began; it is there for the
+// hashtags that lead the day.
 func Trends() Spec {
 	return Spec{
 		Name: "ml.trends",
 		Columns: columns("source", "VARCHAR", "hashtag", "VARCHAR", "hour", "TIMESTAMPTZ", "day", "DATE",
 			"observed", "BIGINT", "expected", "DOUBLE", "p_value", "DOUBLE", "q_value", "DOUBLE", "score", "DOUBLE", "trending", "BOOLEAN",
-			"model", "VARCHAR", "model_version", "BIGINT", "input_snapshot", "BIGINT", "run_id", "VARCHAR"),
+			"model", "VARCHAR", "model_version", "BIGINT", "input_snapshot", "BIGINT", "run_id", "VARCHAR", "expected_day", "DOUBLE"),
 		Partition: []string{"source", "day"},
 		Key:       []string{"source", "hashtag", "hour"},
 	}
 }
 
-// Steps is ops.steps: the finished steps of runs, for marts.pipeline_runs.
+// Steps is ops.steps: the runs that have ended, one row of kind "run" each, and
+// their steps, for marts.pipeline_runs.
 func Steps() Spec {
 	return Spec{
 		Name: "ops.steps",
 		Columns: columns("run_id", "VARCHAR", "job", "VARCHAR", "step", "VARCHAR",
 			"started_at", "TIMESTAMPTZ", "ended_at", "TIMESTAMPTZ", "state", "VARCHAR",
-			"rows_in", "BIGINT", "rows_out", "BIGINT", "rejects", "BIGINT", "detail", "VARCHAR", "error", "VARCHAR"),
+			"rows_in", "BIGINT", "rows_out", "BIGINT", "rejects", "BIGINT", "detail", "VARCHAR", "error", "VARCHAR", "kind", "VARCHAR"),
 		Key: []string{"run_id", "step"},
 	}
 }
@@ -107,5 +158,5 @@ func Erased() Spec {
 // Fixed lists the specs of the tables that feedlake itself writes, beside those
 // that SQL models make.
 func Fixed() []Spec {
-	return []Spec{RawPosts(), RawRejects(), Labels(), SentimentScores(), Champions(), Trends(), Steps(), Erased()}
+	return []Spec{RawPosts(), RawRejects(), Scattered(), Labels(), SentimentScores(), Champions(), Confusion(), Trends(), Steps(), Erased()}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -37,22 +38,28 @@ func (l *Lake) NewPath(name string, p Partition) (string, error) {
 const RowsPerGroup = 128 << 10
 
 // RowWriter streams rows of T (a struct with parquet tags) into one new file of
-// a partition.
+// a partition. It is the one place that makes Parquet of rows, and NULL stays
+// NULL there: see blockWriter.
 type RowWriter[T any] struct {
-	l    *Lake
-	path string
-	file *os.File
-	buf  *bufio.Writer
-	w    *parquet.GenericWriter[T]
+	l      *Lake
+	path   string
+	file   *os.File
+	buf    *bufio.Writer
+	w      *parquet.GenericWriter[T]
+	blocks *blockWriter
 }
 
 // NewRowWriter starts a file in partition p of a table.
 func NewRowWriter[T any](l *Lake, name string, p Partition) (*RowWriter[T], error) {
+	blocks, err := newBlockWriter(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
+	}
 	path, err := l.NewPath(name, p)
 	if err != nil {
 		return nil, err
 	}
-	w := &RowWriter[T]{l: l, path: path}
+	w := &RowWriter[T]{l: l, path: path, blocks: blocks}
 	err = l.ic("create", path, func() (err error) {
 		w.file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		return err
@@ -72,7 +79,11 @@ func NewRowWriter[T any](l *Lake, name string, p Partition) (*RowWriter[T], erro
 
 // Write adds rows; it does not keep them.
 func (w *RowWriter[T]) Write(rows []T) error {
-	if _, err := w.w.Write(rows); err != nil {
+	err := w.blocks.write(reflect.ValueOf(rows), func(from, to int) error {
+		_, err := w.w.Write(rows[from:to])
+		return err
+	})
+	if err != nil {
 		return w.fail(err)
 	}
 	return nil

@@ -75,9 +75,15 @@ func (l *Ledger) still(ctx context.Context, q querier) error {
 }
 
 // copying is one copy under way.
-type copying struct{ from, to querier }
+type copying struct {
+	from, to querier
+	behind   int64 // the place of the last run that has ended there
+}
 
 func (c *copying) all(ctx context.Context) (copied int64, err error) {
+	if err := c.to.QueryRowContext(ctx, "select coalesce(max(place), 0) from runs").Scan(&c.behind); err != nil {
+		return 0, err
+	}
 	for seq := int64(0); ; {
 		var upto *int64
 		err := c.from.QueryRowContext(ctx, "select max(seq) from (select seq from runs where seq > ? order by seq limit ?) as page", seq, pageRuns).Scan(&upto)
@@ -128,7 +134,11 @@ func (c *copying) page(ctx context.Context, after, upto int64) (int64, error) {
 	if len(missing) == 0 {
 		return 0, nil
 	}
-	if err := c.runs(ctx, missing); err != nil {
+	places, err := c.places(ctx, after, upto)
+	if err != nil {
+		return 0, err
+	}
+	if err := c.runs(ctx, missing, places); err != nil {
 		return 0, err
 	}
 	return int64(len(missing)), c.steps(ctx, missing)
@@ -150,8 +160,29 @@ func sameRun(r, other Run) bool {
 	return r.Job == other.Job && r.State == other.State && r.Started.Equal(other.Started) && r.Ended.Equal(other.Ended)
 }
 
+// places maps the runs of a page that have ended to their place there: behind
+// those that are there, in the order in which they ended here.
+func (c *copying) places(ctx context.Context, after, upto int64) (map[string]int64, error) {
+	type ended struct {
+		id    string
+		place int64
+	}
+	runs, err := collect(ctx, c.from, func(rows *sql.Rows) (e ended, err error) {
+		err = rows.Scan(&e.id, &e.place)
+		return e, err
+	}, "select id, place from runs where seq > ? and seq <= ? and place > 0", after, upto)
+	if err != nil {
+		return nil, err
+	}
+	places := make(map[string]int64, len(runs))
+	for _, e := range runs {
+		places[e.id] = c.behind + e.place
+	}
+	return places, nil
+}
+
 // runs writes runs behind those that are there, of no session.
-func (c *copying) runs(ctx context.Context, runs []Run) error {
+func (c *copying) runs(ctx context.Context, runs []Run, places map[string]int64) error {
 	var last int64
 	if err := c.to.QueryRowContext(ctx, "select coalesce(max(seq), 0) from runs").Scan(&last); err != nil {
 		return err
@@ -159,11 +190,11 @@ func (c *copying) runs(ctx context.Context, runs []Run) error {
 	var args []any
 	for i, r := range runs {
 		args = append(args, last+1+int64(i), r.ID, r.Job, r.Lock, stamp(r.Window.Start), stamp(r.Window.End), stamp(r.Due), r.Try, r.State,
-			stamp(r.Started), stamp(r.Ended), 0, r.Holder.Host, r.Holder.PID, r.Err)
+			stamp(r.Started), stamp(r.Ended), 0, r.Holder.Host, r.Holder.PID, r.Err, places[r.ID])
 	}
-	_, err := c.to.ExecContext(ctx, `insert into runs (seq, id, job, lock, win_start, win_end, due, try, state, started, ended, session, host, pid, error)
+	_, err := c.to.ExecContext(ctx, `insert into runs (seq, id, job, lock, win_start, win_end, due, try, state, started, ended, session, host, pid, error, place)
 		values `+values(len(runs), len(args))+` on conflict (id) do update set state = excluded.state, started = excluded.started, ended = excluded.ended,
-			host = excluded.host, pid = excluded.pid, error = excluded.error`, args...)
+			host = excluded.host, pid = excluded.pid, error = excluded.error, place = excluded.place`, args...)
 	return err
 }
 
@@ -182,9 +213,9 @@ func (c *copying) steps(ctx context.Context, runs []Run) error {
 	for part := range slices.Chunk(steps, pageRuns) {
 		var args []any
 		for _, s := range part {
-			args = append(args, s.Run, s.Job, s.Try, s.State, stamp(s.Started), stamp(s.Ended), s.RowsIn, s.RowsOut, s.Rejects, s.Detail, s.Err)
+			args = append(args, s.Run, s.Job, s.Kind, s.Try, s.State, stamp(s.Started), stamp(s.Ended), s.RowsIn, s.RowsOut, s.Rejects, s.Detail, s.Err)
 		}
-		_, err := c.to.ExecContext(ctx, "insert into steps (run, job, try, state, started, ended, rows_in, rows_out, rejects, detail, error) values "+
+		_, err := c.to.ExecContext(ctx, "insert into steps (run, job, kind, try, state, started, ended, rows_in, rows_out, rejects, detail, error) values "+
 			values(len(part), len(args)), args...)
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 // history is all that a ledger keeps.
 type history struct {
 	Runs  []Run
+	Ended []string // IDs, in the order in which they ended
 	Steps map[string][]Step
 	Plans map[string]string
 }
@@ -25,7 +26,7 @@ func historyOf(t *testing.T, l *Ledger) history {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := history{Runs: runs, Steps: map[string][]Step{}, Plans: map[string]string{}}
+	h := history{Runs: runs, Ended: endedAfter(t, l, ""), Steps: map[string][]Step{}, Plans: map[string]string{}}
 	for _, r := range runs {
 		if h.Steps[r.ID], err = l.Steps(t.Context(), r.ID); err != nil {
 			t.Fatal(err)
@@ -66,7 +67,7 @@ func fill(t *testing.T, l *Ledger, clock *time.Time) Plan {
 		_, run := begin(t, l, Run{Job: "nightly", Lock: "lake", Window: day(1 + i%28)})
 		for n := range i % 3 {
 			step := Step{
-				Run: run.ID, Job: fmt.Sprintf("%c step %d", 'z'-n, n), Try: 1, State: Done, Started: *clock, Ended: clock.Add(time.Millisecond),
+				Run: run.ID, Job: fmt.Sprintf("%c step %d", 'z'-n, n), Kind: "step", Try: 1, State: Done, Started: *clock, Ended: clock.Add(time.Millisecond),
 				Counts: Counts{int64(i), int64(i) << 33, 1, "ünï 'quoted' ?"},
 			}
 			if err := l.Step(t.Context(), step); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // ledgerVersion is the version of the tables, kept in the database.
-const ledgerVersion = 2
+const ledgerVersion = 3
 
 // dialect is what differs between the databases that can keep a ledger.
 type dialect struct {
@@ -83,6 +83,18 @@ func (l *Ledger) migrate(ctx context.Context) error {
 		return feedlake.Hint(err, "a newer feedlake wrote this ledger: use that version")
 	})
 	return l.explain(ctx, err)
+}
+
+// placesAndKinds is what version 3 of the tables brought. Until then runs were
+// told of in the order in which they were entered, and a job's name said what it
+// did.
+func placesAndKinds(integer string) string {
+	return "alter table runs add column place " + integer + ` not null default 0;
+		update runs set place = seq where state not in ('pending', 'running');
+		create index runs_by_place on runs (place);
+		alter table steps add column kind text not null default '';
+		update steps set kind = job;
+		`
 }
 
 // explain adds the next step for a person to an error of once. What broke

@@ -53,6 +53,25 @@ func (l *Ledger) Runs(ctx context.Context, f Filter) ([]Run, error) {
 	return runs, nil
 }
 
+// EndedAfter returns the runs that ended after the run of an ID did, in the order
+// in which they ended; with an ID that the ledger does not know, all that ended.
+// What is still due or under way is not among them, and comes when it has ended.
+// Runs whose process has died are marked Abandoned first.
+func (l *Ledger) EndedAfter(ctx context.Context, id string) ([]Run, error) {
+	var runs []Run
+	err := l.tx(ctx, func(q querier) (err error) {
+		if err := l.sweep(ctx, q, l.sessionID()); err != nil {
+			return err
+		}
+		runs, err = selectRuns(ctx, q, "where place > (select coalesce(max(place), 0) from runs where id = ?) order by place, seq", id)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list runs that ended after %q: %w", id, err)
+	}
+	return runs, nil
+}
+
 // Last returns the newest run of a job, "" meaning any job, in one of states,
 // none meaning any state. feedlake.ErrNotFound: there is none.
 func (l *Ledger) Last(ctx context.Context, job string, states ...State) (Run, error) {
@@ -98,9 +117,9 @@ func (l *Ledger) Steps(ctx context.Context, run string) ([]Step, error) {
 func selectSteps(ctx context.Context, q querier, tail string, args ...any) ([]Step, error) {
 	return collect(ctx, q, func(rows *sql.Rows) (s Step, err error) {
 		var started, ended string
-		err = rows.Scan(&s.Run, &s.Job, &s.Try, &s.State, &started, &ended, &s.RowsIn, &s.RowsOut, &s.Rejects, &s.Detail, &s.Err)
+		err = rows.Scan(&s.Run, &s.Job, &s.Kind, &s.Try, &s.State, &started, &ended, &s.RowsIn, &s.RowsOut, &s.Rejects, &s.Detail, &s.Err)
 		return s, errors.Join(err, times(map[*time.Time]string{&s.Started: started, &s.Ended: ended}))
-	}, "select run, job, try, state, started, ended, rows_in, rows_out, rejects, detail, error from steps "+tail, args...)
+	}, "select run, job, kind, try, state, started, ended, rows_in, rows_out, rejects, detail, error from steps "+tail, args...)
 }
 
 func selectRuns(ctx context.Context, q querier, tail string, args ...any) ([]Run, error) {

@@ -1,6 +1,7 @@
 package schedules
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -225,11 +226,11 @@ func (l *Ledger) insert(ctx context.Context, q querier, r *Run, session int64) e
 func (l *Ledger) Step(ctx context.Context, s Step) error {
 	session := l.sessionID()
 	err := l.tx(ctx, func(q querier) error {
-		res, err := q.ExecContext(ctx, `insert into steps (run, job, try, state, started, ended, rows_in, rows_out, rejects, detail, error)
-			select id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? from runs where id = ? and state = 'running' and session = ?
+		res, err := q.ExecContext(ctx, `insert into steps (run, job, kind, try, state, started, ended, rows_in, rows_out, rejects, detail, error)
+			select id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? from runs where id = ? and state = 'running' and session = ?
 			on conflict (run, job) do update set try = excluded.try, state = excluded.state, started = excluded.started, ended = excluded.ended,
 				rows_in = excluded.rows_in, rows_out = excluded.rows_out, rejects = excluded.rejects, detail = excluded.detail, error = excluded.error`,
-			s.Job, s.Try, s.State, stamp(s.Started), stamp(s.Ended), s.RowsIn, s.RowsOut, s.Rejects, s.Detail, s.Err, s.Run, session)
+			s.Job, cmp.Or(s.Kind, s.Job), s.Try, s.State, stamp(s.Started), stamp(s.Ended), s.RowsIn, s.RowsOut, s.Rejects, s.Detail, s.Err, s.Run, session)
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func TestLedgerRemembers(t *testing.T) {
 		l := openTest(t, home, now)
 		_, run := begin(t, l, Run{Job: "nightly", Lock: "lake", Window: day(5)})
 		step := Step{
-			Run: run.ID, Job: "ingest", Try: 1, State: Partial, Started: clock, Ended: clock.Add(time.Second),
+			Run: run.ID, Job: "sources", Kind: "ingest", Try: 1, State: Partial, Started: clock, Ended: clock.Add(time.Second),
 			Counts: Counts{RowsIn: 7, RowsOut: 5, Rejects: 2, Detail: "2 files"}, Err: "2 rejects: done in part",
 		}
 		begun := step
@@ -65,7 +65,7 @@ func TestLedgerRemembers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]Step{step, {Run: run.ID, Job: "features", State: Cancelled}}, steps); diff != "" {
+		if diff := cmp.Diff([]Step{step, {Run: run.ID, Job: "features", Kind: "features", State: Cancelled}}, steps); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -118,6 +118,68 @@ func TestLedgerLists(t *testing.T) {
 		}
 		if _, err := l.Run(t.Context(), "x"); !errors.Is(err, feedlake.ErrNotFound) {
 			t.Errorf("unknown run: %v", err)
+		}
+	})
+}
+
+// endedAfter lists the IDs of the runs that ended after one did.
+func endedAfter(t *testing.T, l *Ledger, id string) []string {
+	t.Helper()
+	runs, err := l.EndedAfter(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{}
+	for _, r := range runs {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+// TestEndedAfter wants every run once, in the order in which runs end, whatever
+// else is due, under way or was never begun.
+func TestEndedAfter(t *testing.T) {
+	each(t, func(t *testing.T, place places) {
+		home := place(t)
+		l := openTest(t, home)
+		renamed := Plan{Name: "renamed", Cron: cronOf(t, "@hourly"), Since: time.Now().Add(-2 * time.Hour)}
+		if n, _, _, err := l.enqueue(t.Context(), &renamed); err != nil || n == 0 {
+			t.Fatalf("%d windows, %v", n, err)
+		}
+		var ids []string
+		for _, job := range []string{"slow", "quick", "killed", "last"} {
+			owner := l
+			if job == "killed" {
+				owner = openTest(t, home)
+			}
+			_, run := begin(t, owner, Run{Job: job, Lock: job})
+			ids = append(ids, run.ID)
+			if job == "killed" {
+				if err := owner.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		slow, quick, killed, last := ids[0], ids[1], ids[2], ids[3]
+		if diff := cmp.Diff([]string{killed}, endedAfter(t, l, "")); diff != "" {
+			t.Error(diff)
+		}
+		for _, id := range []string{quick, slow} {
+			if _, err := l.Finish(t.Context(), id, Cancelled, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for after, want := range map[string][]string{
+			"":      {killed, quick, slow},
+			"other": {killed, quick, slow}, // of a ledger that was lost
+			killed:  {quick, slow},
+			quick:   {slow},
+			slow:    {},
+			last:    {killed, quick, slow}, // under way
+		} {
+			if diff := cmp.Diff(want, endedAfter(t, l, after)); diff != "" {
+				t.Errorf("after %q: %s", after, diff)
+			}
 		}
 	})
 }

@@ -28,7 +28,10 @@ var postgresSchema string
 func postgresUpgrade() map[int]string {
 	_, usage, _ := strings.Cut(postgresSchema, "create table usage")
 	usage, _, _ = strings.Cut(usage, "create table ledger")
-	return map[int]string{1: "create table usage" + usage + "; update ledger set version = 2"}
+	return map[int]string{
+		1: "create table usage" + usage + "; update ledger set version = 2",
+		2: placesAndKinds("bigint") + "update ledger set version = 3",
+	}
 }
 
 // DefaultSchema is the PostgreSQL schema of a ledger that names none.

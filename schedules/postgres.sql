@@ -24,10 +24,12 @@ create table runs (
   session   bigint, -- the row of sessions that runs it, or ran it
   host      text not null,
   pid       bigint not null,
-  error     text not null
+  error     text not null,
+  place     bigint not null default 0 -- in the order in which runs ended; 0 until it has
 );
 create index runs_by_due on runs (job, due);
 create index runs_by_state on runs (state);
+create index runs_by_place on runs (place);
 
 create table steps (
   rowid    bigint generated always as identity, -- the order in which they began; SQLite has it without being told
@@ -42,6 +44,7 @@ create table steps (
   rejects  bigint not null,
   detail   text not null,
   error    text not null,
+  kind     text not null default '', -- what the job does
   primary key (run, job)
 );
 
@@ -68,4 +71,4 @@ create table limits (
 );
 
 create table ledger (version bigint not null);
-insert into ledger values (2);
+insert into ledger values (3);

@@ -1,6 +1,7 @@
 package schedules
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,15 +36,15 @@ func Backoff(try int) time.Duration {
 // CheckJobs reports, wrapping feedlake.ErrConfig, jobs without a name or a
 // function, with one name twice, after a job that does not exist, or in a ring.
 func CheckJobs(jobs []Job) error {
-	after := map[string][]string{}
+	after := map[string][]string{} // what each waits for
 	for _, j := range jobs {
 		if _, twice := after[j.Name]; twice || j.Name == "" || j.Run == nil {
 			return fmt.Errorf("check job %q: it needs a name of its own and a function: %w", j.Name, feedlake.ErrConfig)
 		}
-		after[j.Name] = j.After
+		after[j.Name] = j.waits()
 	}
 	for _, j := range jobs {
-		for _, name := range j.After {
+		for _, name := range j.waits() {
 			if _, ok := after[name]; !ok {
 				return fmt.Errorf("check job %q: it comes after %q, which does not exist: %w", j.Name, name, feedlake.ErrConfig)
 			}
@@ -68,9 +69,13 @@ func CheckJobs(jobs []Job) error {
 	return nil
 }
 
+// waits lists the jobs that must have ended before j begins.
+func (j Job) waits() []string { return slices.Concat(j.After, j.Follows) }
+
 // Run begins run in the ledger, runs jobs over its window and finishes it. Jobs
 // after one that failed or was cancelled are not begun and recorded as
-// cancelled; jobs after a partial or rejected one run. The run's state is the
+// cancelled; jobs after a partial or rejected one run, and so do those that only
+// follow it. The run's state is the
 // worst of its steps, and the error joins those of the steps in that state; a
 // run cancelled from outside returns ctx's cause too. When the run could not
 // begin, the Run returned is the zero Run.
@@ -89,6 +94,9 @@ func (r *Runner) Run(ctx context.Context, run Run, jobs []Job) (Run, error) {
 	ended, err := r.Ledger.Finish(last, run.ID, state, cause)
 	if err != nil {
 		run.State, run.Err = Failed, err.Error()
+		if kept, lerr := r.Ledger.Run(last, run.ID); lerr == nil && kept.State.Ended() {
+			run = kept // somebody else has ended it: who asks the ledger hears the same
+		}
 		return run, errors.Join(cause, err)
 	}
 	if r.OnEnd != nil {
@@ -166,19 +174,19 @@ func (f *flow) sum(ctx context.Context) (State, error) {
 func (f *flow) ready(j Job) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !slices.ContainsFunc(j.After, func(name string) bool { return f.ended[name] == "" })
+	return !slices.ContainsFunc(j.waits(), func(name string) bool { return f.ended[name] == "" })
 }
 
 // one runs a job, or records why it is not run.
 func (f *flow) one(ctx context.Context, j Job) {
-	step := Step{Run: f.run.ID, Job: j.Name, State: Cancelled, Err: f.blocked(ctx, j)}
+	step := Step{Run: f.run.ID, Job: j.Name, Kind: cmp.Or(j.Kind, j.Name), State: Cancelled, Err: f.blocked(ctx, j)}
 	var err error
 	if step.Err == "" {
 		step.State, step.Started = Running, f.Ledger.now().UTC()
 		if err = f.tries(ctx, j, &step); err != nil {
 			step.Err = err.Error()
 		}
-		step.State = stateIn(ctx, err)
+		step.State = StateIn(ctx, err)
 	}
 	step.Ended = f.Ledger.now().UTC()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishing)
@@ -192,9 +200,9 @@ func (f *flow) one(ctx context.Context, j Job) {
 	f.steps = append(f.steps, outcome{step.State, err})
 }
 
-// stateIn is StateOf for a job that ran under ctx: an error after ctx was
-// cancelled means cancelled, and being cancelled without ctx a failure.
-func stateIn(ctx context.Context, err error) State {
+// StateIn is StateOf for what ran under ctx: an error after ctx was cancelled
+// means Cancelled, and being cancelled without ctx a failure.
+func StateIn(ctx context.Context, err error) State {
 	state := StateOf(err)
 	switch {
 	case state != Failed && state != Cancelled:

@@ -1,6 +1,7 @@
 package schedules
 
 import (
+	gocmp "cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +104,59 @@ func TestRunnerStates(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestRunnerFollows wants a job that follows others to begin when they have
+// ended, whatever came of them, and not in a run that was cancelled.
+func TestRunnerFollows(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	for name, c := range map[string]struct {
+		labels error
+		stop   bool
+		state  State
+		steps  []string
+	}{
+		"done":      {nil, false, Done, []string{"labels done", "train done", "marts done", "publish done"}},
+		"failed":    {boom, false, Failed, []string{"labels failed", "train cancelled", "marts done", "publish done"}},
+		"cancelled": {boom, true, Cancelled, []string{"labels cancelled", "train cancelled", "marts cancelled", "publish cancelled"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := openTest(t, inFile(t))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var d diary
+			follows := func(name string, others ...string) Job {
+				j := d.job(name, nil)
+				j.Kind, j.Follows = "table", others
+				return j
+			}
+			run, _ := (&Runner{Ledger: l, Parallel: 4}).Run(ctx, Run{Job: "all"}, []Job{
+				follows("publish", "marts"),
+				follows("marts", "labels", "train"),
+				d.job("train", []string{"labels"}),
+				{Name: "labels", Run: func(context.Context, feedlake.Window) error {
+					if c.stop {
+						cancel()
+					}
+					return c.labels
+				}},
+			})
+			if diff := cmp.Diff(c.steps, ends(t, l, run.ID)); diff != "" || run.State != c.state {
+				t.Errorf("run %s, want %s: %s", run.State, c.state, diff)
+			}
+			steps, err := l.Steps(t.Context(), run.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range steps {
+				if want := map[string]string{"marts": "table", "publish": "table"}[s.Job]; s.Kind != gocmp.Or(want, s.Job) {
+					t.Errorf("step %s is of kind %q", s.Job, s.Kind)
+				}
+			}
+		})
+	}
 }
 
 func TestRunnerRetries(t *testing.T) {
@@ -216,6 +270,21 @@ func TestRunnerStopsWhenTheClaimIsLost(t *testing.T) {
 	})
 }
 
+// TestRunnerSaysWhatTheLedgerSays wants a run that was taken for dead to end as
+// its history says.
+func TestRunnerSaysWhatTheLedgerSays(t *testing.T) {
+	each(t, func(t *testing.T, place places) {
+		l := openTest(t, place(t))
+		run, err := (&Runner{Ledger: l}).Run(t.Context(), Run{Job: "all"}, []Job{{Name: "ingest", Run: func(ctx context.Context, _ feedlake.Window) error {
+			return l.tx(ctx, func(q querier) error { return l.bury(ctx, q, l.sessionID(), l.now(), "taken for dead") })
+		}}})
+		kept, kerr := l.Run(t.Context(), run.ID)
+		if run.State != Abandoned || kept != run || kerr != nil || !errors.Is(err, feedlake.ErrConflict) {
+			t.Errorf("%+v, %v; kept %+v, %v", run, err, kept, kerr)
+		}
+	})
+}
+
 func TestRunnerPanic(t *testing.T) {
 	each(t, func(t *testing.T, place places) {
 		l := openTest(t, place(t))
@@ -311,12 +380,14 @@ func TestRunnerBusyAndUnusable(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, jobs := range map[string][]Job{
-			"no name":     {d.job("", nil)},
-			"no function": {{Name: "a"}},
-			"twice":       {d.job("a", nil), d.job("a", nil)},
-			"unknown":     {d.job("a", []string{"b"})},
-			"itself":      {d.job("a", []string{"a"})},
-			"ring":        {d.job("a", []string{"c"}), d.job("b", []string{"a"}), d.job("c", []string{"b"}), d.job("d", nil)},
+			"no name":         {d.job("", nil)},
+			"no function":     {{Name: "a"}},
+			"twice":           {d.job("a", nil), d.job("a", nil)},
+			"unknown":         {d.job("a", []string{"b"})},
+			"itself":          {d.job("a", []string{"a"})},
+			"follows itself":  {{Name: "a", Follows: []string{"a"}, Run: d.job("a", nil).Run}},
+			"follows unknown": {{Name: "a", Follows: []string{"b"}, Run: d.job("a", nil).Run}},
+			"ring":            {d.job("a", []string{"c"}), d.job("b", []string{"a"}), d.job("c", []string{"b"}), d.job("d", nil)},
 		} {
 			run, err := r.Run(t.Context(), Run{Job: name}, jobs)
 			if !errors.Is(err, feedlake.ErrConfig) || run != (Run{}) {

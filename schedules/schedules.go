@@ -6,6 +6,7 @@ package schedules
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/feedlake/feedlake"
@@ -14,8 +15,8 @@ import (
 // State is where a run or a step stands.
 type State string
 
-// States of a run and of a step. A step is never Pending or Abandoned unless
-// its run is.
+// The states of a run and of a step; States lists them. A step is never Pending
+// or Abandoned unless its run is.
 const (
 	Pending   State = "pending"   // due, not begun
 	Running   State = "running"   // under way in a process that is alive
@@ -26,6 +27,12 @@ const (
 	Cancelled State = "cancelled" // stopped from outside, or not begun because a job before it failed
 	Abandoned State = "abandoned" // its process died without a word
 )
+
+// States lists every state, the graver ones later: a run ends in the gravest
+// state of its steps.
+func States() []State {
+	return []State{Pending, Running, Done, Partial, Rejected, Cancelled, Failed, Abandoned}
+}
 
 // StateOf says which state an error of a job means; nil means Done. An error
 // that is both rejected and partial is rejected.
@@ -50,21 +57,9 @@ func (s State) Ended() bool { return s != Pending && s != Running }
 // missing of a partial or rejected step is held back by the step itself.
 func (s State) passes() bool { return s == Done || s == Partial || s == Rejected }
 
-// worse orders final states: a run ends in the worst state of its steps.
-func (s State) worse(than State) bool { return s.rank() > than.rank() }
-
-func (s State) rank() int {
-	switch s {
-	case Partial:
-		return 1
-	case Rejected:
-		return 2
-	case Cancelled:
-		return 3
-	case Failed, Abandoned:
-		return 4
-	}
-	return 0
+// worse orders states as States does.
+func (s State) worse(than State) bool {
+	return slices.Index(States(), s) > slices.Index(States(), than)
 }
 
 // Run is one try to run a job, or a chain of jobs, over one window.
@@ -86,7 +81,8 @@ type Run struct {
 type Step struct {
 	Run     string // Run.ID
 	Job     string
-	Try     int // how often it was begun; 0 when a job before it failed
+	Kind    string // Job.Kind
+	Try     int    // how often it was begun; 0 when a job before it failed
 	State   State
 	Started time.Time // of the first try; zero when it never began
 	Ended   time.Time
@@ -104,7 +100,9 @@ type Counts struct {
 // called again for a window: tries and crashes repeat it.
 type Job struct {
 	Name    string
+	Kind    string        // what it does, for who counts its rows, whatever its name; "" means Name
 	After   []string      // jobs that must have ended without failing
+	Follows []string      // jobs that must have ended, whatever came of them: it works with what is there
 	Timeout time.Duration // of one try; 0 means none
 	Tries   int           // below 1 means 1; only errors that Retryable accepts are tried again
 	Run     func(context.Context, feedlake.Window) error

@@ -144,6 +144,9 @@ func (l *Ledger) tell(ctx context.Context, session int64, now string, unsaid map
 	return l.explain(ctx, err)
 }
 
+// nextPlace is the place of runs that end now, in the order in which runs end.
+const nextPlace = "(select coalesce(max(place), 0) + 1 from runs)"
+
 // word is how a run ended.
 type word struct {
 	state State
@@ -153,7 +156,7 @@ type word struct {
 
 // say records how a running run of a session ended, and reports whether it was one.
 func (w word) say(ctx context.Context, q querier, run string, session int64) (bool, error) {
-	res, err := q.ExecContext(ctx, "update runs set state = ?, ended = ?, error = ? where id = ? and state = 'running' and session = ?",
+	res, err := q.ExecContext(ctx, "update runs set state = ?, ended = ?, error = ?, place = "+nextPlace+" where id = ? and state = 'running' and session = ?",
 		w.state, w.ended, w.why, run, session)
 	if err != nil {
 		return false, err
@@ -235,7 +238,8 @@ func (l *Ledger) bury(ctx context.Context, q querier, session int64, heard time.
 	if err != nil {
 		return err
 	}
-	_, err = q.ExecContext(ctx, "update runs set state = 'abandoned', ended = case when started > ? then started else ? end, error = ?"+ours+"session = ?", end, end, why, session)
+	_, err = q.ExecContext(ctx, "update runs set state = 'abandoned', ended = case when started > ? then started else ? end, error = ?, place = "+nextPlace+ours+"session = ?",
+		end, end, why, session)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,11 @@ var sqliteSchema string
 // sqliteUpgrade is what a ledger of an older version lacks of sqlite.sql.
 func sqliteUpgrade() map[int]string {
 	_, usage, _ := strings.Cut(sqliteSchema, "-- What accounts used")
-	return map[int]string{1: "-- What accounts used" + usage}
+	usage, _, _ = strings.Cut(usage, "pragma")
+	return map[int]string{
+		1: "-- What accounts used" + usage + "pragma user_version = 2",
+		2: placesAndKinds("integer") + "pragma user_version = 3",
+	}
 }
 
 // openSQLite opens a file, and makes it and its folder when they are missing.

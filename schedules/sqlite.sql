@@ -24,10 +24,12 @@ create table runs (
   session   integer, -- the row of sessions that runs it, or ran it
   host      text not null,
   pid       integer not null,
-  error     text not null
+  error     text not null,
+  place     integer not null default 0 -- in the order in which runs ended; 0 until it has
 ) strict;
 create index runs_by_due on runs (job, due);
 create index runs_by_state on runs (state);
+create index runs_by_place on runs (place);
 
 create table steps (
   run      text not null references runs (id) on delete cascade,
@@ -41,6 +43,7 @@ create table steps (
   rejects  integer not null,
   detail   text not null,
   error    text not null,
+  kind     text not null default '', -- what the job does
   primary key (run, job)
 ) strict;
 
@@ -68,4 +71,4 @@ create table limits (
   primary key (account, endpoint)
 ) strict;
 
-pragma user_version = 2;
+pragma user_version = 3;

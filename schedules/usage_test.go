@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -187,28 +188,43 @@ func TestLimitRaces(t *testing.T) {
 	})
 }
 
-// versionOne are the statements that take a ledger back to version 1, which had
-// no usage and no limits.
-var versionOne = map[string][]string{
-	"sqlite":   {"drop table usage", "drop table limits", "pragma user_version = 1"},
-	"postgres": {"drop table usage", "drop table limits", "update ledger set version = 1"},
+// downgrades are the statements that take a ledger back by one version: from 3,
+// which brought places and kinds, and from 2, which brought usage and limits.
+var downgrades = [][]string{
+	{"drop index runs_by_place", "alter table runs drop column place", "alter table steps drop column kind"},
+	{"drop table usage", "drop table limits"},
 }
 
-// TestUpgrade opens a ledger of version 1: what it holds stays, and usage can be
-// counted. Several may open it at once.
+// setVersion is the statement that sets the version of the tables.
+var setVersion = map[string]string{"sqlite": "pragma user_version = %d", "postgres": "update ledger set version = %d"}
+
+// TestUpgrade opens a ledger of each version before: what it holds stays, usage
+// can be counted, and runs are told of in the order in which they ended. Several
+// may open it at once.
 func TestUpgrade(t *testing.T) {
 	each(t, func(t *testing.T, place places) {
-		home := place(t)
-		clock := at("2016-10-06T10:00:00Z")
-		old := openTest(t, home, func(c *LedgerConfig) { c.Now = func() time.Time { return clock } })
-		fill(t, old, &clock)
-		want := historyOf(t, old)
-		for _, statement := range versionOne[filepath.Base(t.Name())] {
-			if err := alter(t.Context(), old, statement); err != nil {
-				t.Fatal(err)
-			}
+		for back := 1; back < ledgerVersion; back++ {
+			t.Run(fmt.Sprint("version ", ledgerVersion-back), func(t *testing.T) {
+				home := place(t)
+				clock := at("2016-10-06T10:00:00Z")
+				old := openTest(t, home, func(c *LedgerConfig) { c.Now = func() time.Time { return clock } })
+				fill(t, old, &clock)
+				want := historyOf(t, old)
+				for _, steps := range want.Steps {
+					for i := range steps {
+						steps[i].Kind = steps[i].Job // a name said what a job does
+					}
+				}
+				database := filepath.Base(filepath.Dir(t.Name()))
+				statements := slices.Concat(downgrades[:back]...)
+				for _, statement := range append(statements, fmt.Sprintf(setVersion[database], ledgerVersion-back)) {
+					if err := alter(t.Context(), old, statement); err != nil {
+						t.Fatal(err)
+					}
+				}
+				checkUpgraded(t, home, want)
+			})
 		}
-		checkUpgraded(t, home, want)
 	})
 }
 
@@ -230,8 +246,9 @@ func TestUpgradeOldFile(t *testing.T) {
 			ID: "20161006T101500Z-1", Job: "nightly", Lock: "lake", Window: day(5), Try: 1, State: Done,
 			Started: at("2016-10-06T10:15:00Z"), Ended: at("2016-10-06T10:16:00Z"), Holder: Holder{Host: "h", PID: 7},
 		}},
+		Ended: []string{"20161006T101500Z-1"},
 		Steps: map[string][]Step{"20161006T101500Z-1": {{
-			Run: "20161006T101500Z-1", Job: "ingest", Try: 1, State: Done, Started: at("2016-10-06T10:15:00Z"), Ended: at("2016-10-06T10:16:00Z"),
+			Run: "20161006T101500Z-1", Job: "ingest", Kind: "ingest", Try: 1, State: Done, Started: at("2016-10-06T10:15:00Z"), Ended: at("2016-10-06T10:16:00Z"),
 			Counts: Counts{7, 5, 2, "2 files"},
 		}}},
 		Plans: map[string]string{"hourly": "2016-10-06T10:00:00.000000Z"},

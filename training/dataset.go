@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -118,6 +119,17 @@ func split(rows *sql.Rows) (Dataset, error) {
 		}
 	}
 	return d, rows.Err()
+}
+
+// learnable wants an example of every class to fit on.
+func (d Dataset) learnable() error {
+	for c, label := range sentimentLabels {
+		if !slices.ContainsFunc(d.Fit, func(x Example) bool { return x.Label == c }) {
+			return feedlake.Hint(fmt.Errorf("no example is %s: %w", label, feedlake.ErrRejected),
+				"import labels of all three kinds: feedlake label import FILE --dataset NAME")
+		}
+	}
+	return nil
 }
 
 // held decides by the normalised text alone.

@@ -134,22 +134,6 @@ func (r *Registry) Card(model string, version int) (Card, error) {
 	return c, nil
 }
 
-// Champion is the version of a model in use; feedlake.ErrNotFound when none is.
-func (r *Registry) Champion(model string) (Card, error) {
-	b, err := os.ReadFile(filepath.Join(r.dir, model, championFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Card{}, fmt.Errorf("model %s: no version is in use: %w", model, feedlake.ErrNotFound)
-	}
-	if err != nil {
-		return Card{}, fmt.Errorf("read champion of %s: %w", model, err)
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil {
-		return Card{}, fmt.Errorf("read champion of %s: %w", model, err)
-	}
-	return r.Card(model, n)
-}
-
 // Pull brings the versions that other machines made to this one. Where the lake
 // is one folder there is nothing to bring.
 func (r *Registry) Pull(ctx context.Context) error { return r.lake.Pull(ctx, modelsFolder) }
@@ -199,168 +183,36 @@ func (r *Registry) Add(ctx context.Context, c Card) error {
 	if err := r.lake.Push(ctx, r.key(c.Model, filepath.Base(dir))); err != nil { // the card comes last: with it the version is there
 		return fmt.Errorf("write card of %s: %w", c.Model, err)
 	}
-	if err := writeFile(filepath.Join(dir, cardFile), append(b, '\n')); err != nil {
+	if err := r.write(r.key(c.Model, filepath.Base(dir), cardFile), append(b, '\n')); err != nil {
 		return err
 	}
 	return r.lake.Push(ctx, r.key(c.Model, filepath.Base(dir), cardFile))
 }
 
-// Change is one line of a model's audit trail: what was in use, what is, who
-// changed it and why.
-type Change struct {
-	At    time.Time `json:"at"`
-	Model string    `json:"model"`
-	From  int       `json:"from"` // 0: none
-	To    int       `json:"to"`
-	RunID string    `json:"run_id,omitempty"`
-	Why   string    `json:"why"`
-}
-
-// Promote puts a version in use, notes it in the audit trail and in
-// ml.champions. Called again with the version in use it only brings
-// ml.champions up to date, which heals a promotion that was cut off.
-func (r *Registry) Promote(ctx context.Context, model string, version int, runID, why string) error {
-	if _, err := r.Card(model, version); err != nil {
-		return fmt.Errorf("promote: %w", err)
-	}
-	from := 0
-	cur, err := r.Champion(model)
-	switch {
-	case err == nil:
-		from = cur.Version
-	case !errors.Is(err, feedlake.ErrNotFound):
-		return fmt.Errorf("promote: %w", err)
-	}
-	if from != version {
-		if err := r.audit(Change{At: r.now().UTC(), Model: model, From: from, To: version, RunID: runID, Why: why}); err != nil {
-			return err
-		}
-		if err := writeFile(filepath.Join(r.dir, model, championFile), fmt.Appendf(nil, "%d\n", version)); err != nil {
-			return err
-		}
-	}
-	if err := r.lake.Push(ctx, r.key(model, championFile), r.key(model, auditFile)); err != nil {
-		return err
-	}
-	return r.Sync(ctx, runID)
-}
-
-// Rollback puts the version back in use that was in use before the present one.
-func (r *Registry) Rollback(ctx context.Context, model, runID, why string) (Change, error) {
-	cur, err := r.Champion(model)
-	if err != nil {
-		return Change{}, fmt.Errorf("roll back: %w", err)
-	}
-	changes, err := r.Audit(model)
-	if err != nil {
-		return Change{}, err
-	}
-	for _, c := range slices.Backward(changes) {
-		if c.To == cur.Version && c.From > 0 {
-			back := Change{From: cur.Version, To: c.From, Model: model, Why: why}
-			return back, r.Promote(ctx, model, c.From, runID, why)
-		}
-	}
-	return Change{}, fmt.Errorf("roll back %s: no version was in use before %d: %w", model, cur.Version, feedlake.ErrNotFound)
-}
-
-// Audit lists what was in use when, oldest first.
-func (r *Registry) Audit(model string) ([]Change, error) {
-	b, err := os.ReadFile(filepath.Join(r.dir, model, auditFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read audit trail of %s: %w", model, err)
-	}
-	var out []Change
-	for line := range strings.Lines(string(b)) {
-		var c Change
-		if err := json.Unmarshal([]byte(line), &c); err != nil {
-			continue // a line that a crash cut off
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-func (r *Registry) audit(c Change) error {
-	b, err := json.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("write audit trail of %s: %w", c.Model, err)
-	}
-	f, err := os.OpenFile(filepath.Join(r.dir, c.Model, auditFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("write audit trail of %s: %w", c.Model, err)
-	}
-	_, err = f.Write(append(b, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write audit trail of %s: %w", c.Model, err)
+// drop removes the folder of a version that never got a card.
+func (r *Registry) drop(model string, version int) error {
+	if err := os.RemoveAll(r.Dir(model, version)); err != nil {
+		return fmt.Errorf("remove unfinished version %d of %s: %w", version, model, err)
 	}
 	return nil
 }
 
-// championRow is a row of ml.champions.
-type championRow struct {
-	Model      string    `parquet:"model,optional"`
-	Version    int64     `parquet:"version,optional"`
-	PromotedAt time.Time `parquet:"promoted_at,optional,timestamp(microsecond)"`
-	RunID      string    `parquet:"run_id,optional"`
-}
-
-// championsState is the property of ml.champions that says what it holds.
-const championsState = "feedlake.champions"
-
-// Sync brings ml.champions to what the registry says. It writes nothing when
-// nothing differs.
-func (r *Registry) Sync(ctx context.Context, runID string) error {
-	models, err := r.Models()
-	if err != nil {
-		return err
-	}
-	var rows []championRow
-	var want []string
-	for _, m := range models {
-		c, err := r.Champion(m)
-		if errors.Is(err, feedlake.ErrNotFound) {
-			continue
+// write writes a file below the lake's folder, whole or not at all.
+func (r *Registry) write(key string, b []byte) error {
+	path := filepath.Join(r.lake.Dir(), filepath.FromSlash(key))
+	return r.lake.Touch("write-file", key, func() error {
+		f, err := os.CreateTemp(filepath.Dir(path), ".writing-*")
+		if err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+		_, err = f.Write(b)
+		err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+		if err == nil {
+			err = os.Rename(f.Name(), path)
 		}
 		if err != nil {
-			return err
+			return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
 		}
-		rows = append(rows, championRow{Model: m, Version: int64(c.Version), PromotedAt: r.now().UTC(), RunID: runID})
-		want = append(want, fmt.Sprintf("%s@%d", m, c.Version))
-	}
-	state := strings.Join(want, ",")
-	old, err := r.lake.Property(ctx, "ml.champions", championsState)
-	if err != nil || old == state {
-		return err
-	}
-	path, err := lake.WriteRows(ctx, r.lake, "ml.champions", "", rows)
-	if err != nil {
-		return err
-	}
-	_, err = r.lake.Commit(ctx, lake.Commit{
-		Table: "ml.champions", Add: []string{path}, ReplaceAll: true,
-		Set: map[string]string{championsState: state}, Expect: map[string]string{championsState: old},
-		Summary: map[string]string{lake.SummaryRunID: runID, "feedlake.champions": state},
+		return nil
 	})
-	return err
-}
-
-// writeFile writes a whole file or nothing.
-func writeFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".writing-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
-	}
-	return nil
 }

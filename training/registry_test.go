@@ -178,7 +178,7 @@ type wordScorer string
 func (w wordScorer) Score(_ context.Context, texts []string) ([]training.Prediction, error) {
 	out := make([]training.Prediction, len(texts))
 	for i, text := range texts {
-		label := map[byte]int{'g': 2, 'b': 0}[text[0]]
+		label := map[byte]int{'g': 2, 'b': 0, 'm': 1}[text[0]]
 		if w == "wrong" {
 			label = 1
 		}
@@ -192,12 +192,7 @@ func (wordScorer) Close() error { return nil }
 func TestTrainingGoesThroughTheGate(t *testing.T) {
 	l, db := openLake(t)
 	ctx := t.Context()
-	text := "label\ttext\n"
-	for i := range 400 {
-		id := string(rune('a'+i%26)) + string(rune('a'+i/26))
-		text += "positive\tgood " + id + "\nnegative\tbad " + id + "\n"
-	}
-	if _, err := importText(ctx, l, "a", text); err != nil {
+	if _, err := importText(ctx, l, "a", goodBad(400)); err != nil {
 		t.Fatal(err)
 	}
 	r := training.NewRegistry(l, clock)

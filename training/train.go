@@ -42,35 +42,39 @@ func (o Options) progress() Progress {
 // TrainSentiment fits a new version of the sentiment model on ml.labels, judges
 // it on the held-out part, stores it with its report, and puts it in use when
 // the gate lets it. A version that the gate refuses is stored too; the error
-// then wraps feedlake.ErrRejected.
+// then wraps feedlake.ErrRejected. So does that of labels that lack a class, and
+// then no version is made.
 func TrainSentiment(ctx context.Context, o Options, t SentimentTrainer, gate Gate) (Card, error) {
 	d, err := ReadDataset(ctx, o.Lake, o.DB, o.Barred)
+	if err == nil {
+		err = d.learnable()
+	}
 	if err != nil {
 		return Card{}, fmt.Errorf("train %s: %w", ModelSentiment, err)
 	}
 	card := Card{
-		Model: ModelSentiment, RunID: o.RunID, Data: map[string]int64{"ml.labels": d.Snapshot}, Datasets: d.Datasets,
+		Model: ModelSentiment, RunID: o.RunID, Data: map[string]int64{labelsTable: d.Snapshot}, Datasets: d.Datasets,
 		Examples: len(d.Fit), Held: len(d.Held), Labels: d.Counts, Seed: o.Seed, CodeVersion: o.CodeVersion,
 		LeftOut: d.Rules,
 	}
-	var dir string
-	if card.Version, dir, err = o.Registry.Reserve(ctx, ModelSentiment); err != nil {
-		return card, err
+	return o.fit(ctx, card, func(card *Card, dir string) (verdict, err error) {
+		if card.Parameters, err = t.Train(ctx, d.Fit, d.Held, o.Seed, dir, o.progress()); err != nil {
+			return nil, err
+		}
+		return o.judge(ctx, card, t, d.Held, gate)
+	})
+}
+
+// judge measures a version on held-out examples and asks the gate.
+func (o Options) judge(ctx context.Context, card *Card, t SentimentTrainer, held []Example, gate Gate) (verdict, err error) {
+	if card.Evaluation, err = judgeDir(ctx, t, o.Registry.Dir(card.Model, card.Version), held); err != nil {
+		return nil, err
 	}
-	began := o.Now()
-	if card.Parameters, err = t.Train(ctx, d.Fit, d.Held, o.Seed, dir, o.progress()); err != nil {
-		return card, fmt.Errorf("train %s: %w", ModelSentiment, err)
-	}
-	card.TrainSeconds = o.Now().Sub(began).Seconds()
-	card.Evaluation, err = judgeDir(ctx, t, dir, d.Held)
+	current, err := o.champion(ctx, t, held)
 	if err != nil {
-		return card, fmt.Errorf("train %s: %w", ModelSentiment, err)
+		return nil, err
 	}
-	current, err := o.champion(ctx, t, d.Held)
-	if err != nil {
-		return card, fmt.Errorf("train %s: %w", ModelSentiment, err)
-	}
-	return o.admit(ctx, card, gate(current, *card.Evaluation))
+	return gate(current, *card.Evaluation), nil
 }
 
 // champion judges the version in use on the same held-out examples; nil when
@@ -96,10 +100,21 @@ func judgeDir(ctx context.Context, t SentimentTrainer, dir string, held []Exampl
 	return &e, err
 }
 
-// admit stores a version with the gate's verdict, and puts it in use unless the
-// gate refused it.
-func (o Options) admit(ctx context.Context, card Card, verdict error) (Card, error) {
-	card.CreatedAt, card.GateVerdict = o.Now().UTC(), "passed"
+// fit reserves a version, lets do write the model into its folder and complete
+// its card, and stores it. A folder that gets no card is removed.
+func (o Options) fit(ctx context.Context, card Card, do func(card *Card, dir string) (verdict, err error)) (Card, error) {
+	var dir string
+	var err error
+	if card.Version, dir, err = o.Registry.Reserve(ctx, card.Model); err != nil {
+		return card, err
+	}
+	began := o.Now()
+	verdict, err := do(&card, dir)
+	if err != nil {
+		return card, fmt.Errorf("train %s: %w", card.Model, errors.Join(err, o.Registry.drop(card.Model, card.Version)))
+	}
+	card.TrainSeconds = o.Now().Sub(began).Seconds()
+	card.CreatedAt, card.GateVerdict = o.Now().UTC(), passed
 	if verdict != nil {
 		card.GateVerdict = verdict.Error()
 	}
@@ -107,11 +122,16 @@ func (o Options) admit(ctx context.Context, card Card, verdict error) (Card, err
 		return card, err
 	}
 	o.Log.InfoContext(ctx, "model trained", "model", card.Model, "version", card.Version, "verdict", card.GateVerdict, "rows", card.Examples)
+	return card, o.decide(ctx, card, verdict)
+}
+
+// decide puts a stored version in use unless the gate refused it.
+func (o Options) decide(ctx context.Context, card Card, verdict error) error {
 	if verdict != nil {
-		return card, feedlake.Hint(fmt.Errorf("train %s version %d: %w", card.Model, card.Version, verdict),
+		return feedlake.Hint(fmt.Errorf("train %s version %d: %w", card.Model, card.Version, verdict),
 			"the version in use stays; feedlake model show %s %d tells more, feedlake model promote puts it in use all the same", card.Model, card.Version)
 	}
-	return card, o.Registry.Promote(ctx, card.Model, card.Version, o.RunID, "passed the gate")
+	return o.Registry.Promote(ctx, card.Model, card.Version, o.RunID, "passed the gate")
 }
 
 // TrainTrends fits a new version of the count model on features.hashtag_hourly,
@@ -123,17 +143,11 @@ func TrainTrends(ctx context.Context, o Options, t CountTrainer) (Card, error) {
 		return Card{}, fmt.Errorf("train %s: %w", ModelTrends, err)
 	}
 	card := Card{
-		Model: ModelTrends, RunID: o.RunID, Data: map[string]int64{"features.hashtag_hourly": snapshot},
+		Model: ModelTrends, RunID: o.RunID, Data: map[string]int64{hoursTable: snapshot},
 		Examples: len(hours), Seed: o.Seed, CodeVersion: o.CodeVersion, LeftOut: leftOut,
 	}
-	var dir string
-	if card.Version, dir, err = o.Registry.Reserve(ctx, ModelTrends); err != nil {
-		return card, err
-	}
-	began := o.Now()
-	if card.Parameters, card.Metrics, err = t.Train(ctx, hours, o.Seed, dir, o.progress()); err != nil {
-		return card, fmt.Errorf("train %s: %w", ModelTrends, err)
-	}
-	card.TrainSeconds = o.Now().Sub(began).Seconds()
-	return o.admit(ctx, card, nil)
+	return o.fit(ctx, card, func(card *Card, dir string) (verdict, err error) {
+		card.Parameters, card.Metrics, err = t.Train(ctx, hours, o.Seed, dir, o.progress())
+		return nil, err
+	})
 }

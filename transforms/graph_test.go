@@ -67,7 +67,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"two broken heads", files("a.sql", "select 1", "b.sql", "-- nothing: x"), []string{"a.sql:1", "b.sql:1"}},
 		{"a table made twice", files("a.sql", model("features.x", "raw.posts"), "b.sql", model("features.x", "raw.posts")), []string{"b.sql", "a.sql", "features.x"}},
 		{"an input that nobody makes", files("a.sql", model("features.x", "raw.post")), []string{"a.sql", "raw.post:", "did you mean raw.posts?"}},
-		{"a far input that nobody makes", files("a.sql", model("features.x", "other.things")), []string{"other.things", "the tables are features.x, ml.champions"}},
+		{"a far input that nobody makes", files("a.sql", model("features.x", "other.things")), []string{"other.things", "the tables are features.scattered, features.x, ml.champions"}},
 		{"a table read in secret", files("a.sql", model("features.x", "raw.posts")+"\njoin ml.trends t on t.id = id -- from ml.labels"), []string{"a.sql:6", "ml.trends is read but is no input"}},
 		{"a cycle", files("a.sql", model("features.x", "features.y"), "b.sql", model("features.y", "features.z"), "c.sql", model("features.z", "features.y"), "d.sql", model("features.w", "raw.posts")), []string{"features.y <- features.z <- features.y"}},
 		{"a model of itself", files("a.sql", model("features.x", "features.x")), []string{"features.x <- features.x"}},

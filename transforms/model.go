@@ -24,6 +24,7 @@ type Model struct {
 	Inputs    []Input           // in the order of the head
 	Partition []string          // column names; empty: one partition
 	Key       []string          // columns that identify a row
+	Additive  []string          // columns whose values may be summed over rows
 	Checks    []Check           // run on each partition before it is published
 	Columns   map[string]string // meaning of each documented column
 	Order     []string          // the documented columns in the order of the head
@@ -33,6 +34,10 @@ type Model struct {
 type Input struct {
 	Table string
 	Back  int // days of look-back: the rows of day D are read by the output days D to D+Back
+	// Lookup marks a table whose rows never change and are there before another
+	// input names them, such as what is known of a model version: new rows of it
+	// alone compute nothing anew.
+	Lookup bool
 }
 
 // ID names the model as rows remember it: "features.posts@<hash>".
@@ -49,6 +54,9 @@ func (m *Model) hash() string {
 	var text strings.Builder
 	for _, in := range m.Inputs {
 		fmt.Fprintf(&text, "input %s %d\n", in.Table, in.Back)
+		if in.Lookup {
+			fmt.Fprintln(&text, "lookup")
+		}
 	}
 	fmt.Fprintf(&text, "partition %s\nkey %s\n", strings.Join(m.Partition, ","), strings.Join(m.Key, ","))
 	for line := range strings.SplitSeq(m.SQL, "\n") {

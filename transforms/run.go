@@ -68,6 +68,9 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 	o.MaxRows = cmp.Or(o.MaxRows, DefaultMaxRows)
 	r := &runner{Options: o, verify: &verifier{lake: o.Lake, temp: o.TempDir}, files: map[fileKey][]lake.File{}, changes: map[changeKey][]lake.Partition{}}
 	defer func() { err = errors.Join(err, r.verify.close()) }()
+	if err := r.scattered(ctx, models); err != nil {
+		return rep, fmt.Errorf("run transforms: %w", err)
+	}
 	for i := range models {
 		m := r.model(ctx, &models[i], Progress{Model: models[i].Name, Index: i, Models: len(models)})
 		rep.Models = append(rep.Models, m)
@@ -180,6 +183,10 @@ func (r *runner) pin(ctx context.Context, m *Model, st *state) ([]source, error)
 		}
 		if s.files, err = r.filesAt(ctx, in.Table, cur.ID); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
+		}
+		if in.Lookup {
+			inputs[i] = s
+			continue
 		}
 		s.changed, err = r.changedSince(ctx, in.Table, st.Inputs[in.Table], cur.ID)
 		switch {

@@ -36,7 +36,7 @@ func TestRunBuildsEveryModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tail := fmt.Sprintf(`"_run_id":"run-1","_model":"features.posts@%s","_inputs":"raw.posts@%d"}`, posts.Hash, raw.ID)
+	tail := fmt.Sprintf(`"_run_id":"run-1","_model":"features.posts@%s","_inputs":"raw.posts@%d,features.scattered@0"}`, posts.Hash, raw.ID)
 	want := []string{
 		`{"source":"x","id":"a1","day":"2026-01-01","engagement":2,` + tail,
 		`{"source":"x","id":"a2","day":"2026-01-02","engagement":2,` + tail,
@@ -53,7 +53,7 @@ func TestRunBuildsEveryModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if snap.ID != m.Snapshot || snap.Summary[lake.SummaryRunID] != "run-1" || snap.Summary[transforms.PropertyInputs] != fmt.Sprintf("raw.posts@%d", raw.ID) {
+	if snap.ID != m.Snapshot || snap.Summary[lake.SummaryRunID] != "run-1" || snap.Summary[transforms.PropertyInputs] != fmt.Sprintf("raw.posts@%d,features.scattered@0", raw.ID) {
 		t.Errorf("snapshot: %+v", snap)
 	}
 }

@@ -46,7 +46,7 @@ cannot be known is said. Nothing is landed.`,
 			if r.dryRun {
 				return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return a.previewBackfill(ctx, r, w) })
 			}
-			return o.single(cmd.Context(), "backfill", func(ctx context.Context, a *app) error { return a.backfill(ctx, r, w) })
+			return o.single(cmd.Context(), kindBackfill, func(ctx context.Context, a *app) error { return a.backfill(ctx, r, w) })
 		},
 	}
 	f := c.Flags()

@@ -22,7 +22,8 @@ func newEraseCommand(o *options) *cobra.Command {
 		Short: "Take down posts and authors: out of every table, copy and old snapshot",
 		Long: `Take down posts, and all posts of authors, with their reposts: out of raw tables,
 features, labels, scores, marts, the places that marts are published to, and the
-snapshots that still hold them. Their hashes stay in ops.erasures, so that no
+snapshots that still hold them. Copies that other sources of the same network brought
+go too. Their hashes stay in ops.erasures, so that no
 backfill brings them back. The report names the model versions that learnt from
 them; it is kept in the lake's folder erasures.
 
@@ -38,11 +39,15 @@ FILE has lines "post SOURCE/ID" and "author SOURCE/ID"; # begins a comment.`,
 				return err
 			}
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error {
-				hidden, err := a.cfg.hide(targets)
+				networks, err := a.networks(ctx)
 				if err != nil {
 					return err
 				}
-				return a.erase(ctx, a.newErasure(hidden), dry)
+				hidden, err := a.cfg.hide(withCopies(targets, networks))
+				if err != nil {
+					return err
+				}
+				return a.erase(ctx, a.newErasure(hidden, networks), dry)
 			})
 		},
 	}
@@ -83,8 +88,8 @@ func eraseTargets(posts, authors, files []string) ([]eraseTarget, error) {
 	return tidyTargets(out), nil
 }
 
-func (a *app) newErasure(targets []eraseTarget) *erasure {
-	e := &erasure{a: a, targets: targets, request: requestOf(targets), match: newTextMatcher(nil), held: map[string][]string{}}
+func (a *app) newErasure(targets []eraseTarget, networks map[string]string) *erasure {
+	e := &erasure{a: a, targets: targets, networks: networks, request: requestOf(targets), match: newTextMatcher(nil), held: map[string][]string{}}
 	e.rep = &eraseReport{
 		Request: e.request, State: eraseRunning, StartedAt: a.o.env.now().UTC(),
 		Tables: []lake.EraseResult{}, Expired: []eraseExpired{}, Places: []erasePlace{}, Models: []eraseModel{}, Left: []eraseLeft{}, Advice: []string{},

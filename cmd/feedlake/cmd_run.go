@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/schedules"
 )
 
@@ -31,10 +30,7 @@ nothing and says so. After Ctrl-C, or a crash, the next run goes on.`,
 // single runs one step as a run of its own.
 func (o *options) single(ctx context.Context, name string, do func(context.Context, *app) error) error {
 	return o.withApp(ctx, func(ctx context.Context, a *app) error {
-		return a.run(ctx, name, []schedules.Job{{
-			Name: name, Tries: 3,
-			Run: func(ctx context.Context, _ feedlake.Window) error { return do(ctx, a) },
-		}})
+		return a.run(ctx, name, []schedules.Job{job(name, func(ctx context.Context) error { return do(ctx, a) })})
 	})
 }
 
@@ -53,7 +49,7 @@ func newTransformCommand(o *options) *cobra.Command {
 		Use: "transform [TABLE…]", Short: "Build the named tables, or all, from what changed",
 		Example: "  feedlake transform\n  feedlake transform features.posts marts.volume --full",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.single(cmd.Context(), "transform", func(ctx context.Context, a *app) error {
+			return o.single(cmd.Context(), kindTransform, func(ctx context.Context, a *app) error {
 				if len(args) == 0 {
 					return a.transform(ctx, everything, full)
 				}
@@ -97,11 +93,8 @@ print label, p_negative, p_neutral and p_positive, separated by tabs.`,
 			if stdin {
 				return o.withApp(cmd.Context(), scoreLines)
 			}
-			return o.single(cmd.Context(), stepScore, func(ctx context.Context, a *app) error {
-				if err := a.score(ctx); err != nil {
-					return err
-				}
-				return a.trends(ctx)
+			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error {
+				return a.run(ctx, stepScore, []schedules.Job{job(stepScore, a.score), job(stepTrends, a.trends, stepScore)})
 			})
 		},
 	}

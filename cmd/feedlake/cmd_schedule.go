@@ -39,15 +39,6 @@ func (a *app) schedule(ctx context.Context) error {
 	return s.Run(ctx)
 }
 
-// onEnd brings an ended run into the lake; a failure there waits for the next
-// run, because the ledger keeps it.
-func (a *app) onEnd(ctx context.Context, run schedules.Run) {
-	a.bars.done()
-	if err := a.record(ctx); err != nil && ctx.Err() == nil {
-		a.log.ErrorContext(ctx, "run not recorded in the lake", "run", run.ID, "err", err)
-	}
-}
-
 // plans turns the config's schedule into plans, by name.
 func (a *app) plans() ([]schedules.Plan, error) {
 	if len(a.cfg.Schedule) == 0 {

@@ -15,10 +15,11 @@ import (
 // erasure is the work on one request. Its steps may be repeated, and another
 // erasure of the same request goes on where this one was stopped.
 type erasure struct {
-	a       *app
-	targets []eraseTarget
-	request string
-	rep     *eraseReport
+	a        *app
+	targets  []eraseTarget
+	networks map[string]string // source to the platform whose ids its posts carry
+	request  string
+	rep      *eraseReport
 
 	db      *query.DB // holds the tables of the schema erase
 	match   *textMatcher
@@ -221,7 +222,13 @@ func (e *erasure) tombstones(ctx context.Context) ([]lake.Erasure, error) {
 	at, run := e.a.o.env.now().UTC(), e.rep.RunID
 	var list []lake.Erasure
 	add := func(kind, source, id string) {
-		list = append(list, lake.Erasure{Kind: kind, Source: source, Hash: lake.ErasedHash(source, id), At: at, RunID: run})
+		scopes := []string{source}
+		if n := e.networks[source]; n != "" && kind != lake.ErasedLabel {
+			scopes = append(scopes, lake.ErasedOf(n))
+		}
+		for _, of := range scopes {
+			list = append(list, lake.Erasure{Kind: kind, Source: of, Hash: lake.ErasedHash(of, id), At: at, RunID: run})
+		}
 	}
 	for _, t := range e.targets {
 		add(t.kind, t.source, t.id)

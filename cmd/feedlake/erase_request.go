@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -50,6 +51,29 @@ func (c *config) hide(targets []eraseTarget) ([]eraseTarget, error) {
 		}
 	}
 	return tidyTargets(out), nil
+}
+
+// networks tells, of each source that the lake knows, the platform whose ids its
+// posts carry.
+func (a *app) networks(ctx context.Context) (map[string]string, error) {
+	m, err := a.lake.Properties(ctx, lake.RawPosts().Name, lake.PropertyNetwork)
+	if errors.Is(err, feedlake.ErrNotFound) {
+		return nil, nil //nolint:nilnil // nothing has landed
+	}
+	return m, err
+}
+
+// withCopies adds, for each target, the same of every other source of its network.
+func withCopies(targets []eraseTarget, networks map[string]string) []eraseTarget {
+	out := slices.Clone(targets)
+	for _, t := range targets {
+		for source, network := range networks {
+			if source != t.source && network == networks[t.source] {
+				out = append(out, eraseTarget{t.kind, source, t.id})
+			}
+		}
+	}
+	return tidyTargets(out)
 }
 
 // maxTargetLine bounds a line of a file of targets, in bytes.

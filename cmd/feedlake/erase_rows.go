@@ -28,6 +28,17 @@ func tombed(kind, column string) string {
 	return "sha256(source || chr(0) || " + column + ") IN (SELECT hash FROM erase.tombs WHERE kind = '" + kind + "')"
 }
 
+// referring says which columns of a post of somebody else lose their value: one
+// that answers or quotes an erased post stays, but no longer says which. more is
+// another column and its condition.
+func referring(more ...string) map[string]string {
+	clear := map[string]string{"reply_to": tombed(lake.ErasedPost, "reply_to"), "quote_of": tombed(lake.ErasedPost, "quote_of")}
+	if len(more) == 2 {
+		clear[more[0]] = more[1]
+	}
+	return clear
+}
+
 // eraseRules lists the tables that hold posts or speak of them, beside those
 // that SQL models build from them. raw.posts comes last: as long as it holds the
 // posts, an erasure that was stopped finds their texts again.
@@ -36,19 +47,15 @@ func eraseRules() []eraseRule {
 		{table: "raw.rejects", remove: "erase_mentions(source, concat_ws(' ', payload, reason)) OR erase_says(payload) OR erase_says(reason)"},
 		{table: "ml.labels", remove: thePost + " OR text IN (SELECT text FROM erase.texts)"},
 		{table: "ml.sentiment_scores", remove: thePost},
+		{table: lake.Scattered().Name, remove: thePost, clear: referring()},
 		{table: "ops.steps", clear: map[string]string{
 			"detail": "erase_names(detail) OR erase_says(detail)",
 			"error":  "erase_names(error) OR erase_says(error)",
 		}},
 		{
 			table: "raw.posts", remove: thePost + " OR (source, author_id) IN (SELECT (source, id) FROM erase.authors)",
-			// A post of somebody else that answers or quotes one stays, but no
-			// longer says which, and a record with a copy or an id goes.
-			clear: map[string]string{
-				"payload":  "erase_mentions(source, payload) OR (erase_says(payload) AND NOT coalesce(erase_says(text), false))",
-				"reply_to": tombed(lake.ErasedPost, "reply_to"),
-				"quote_of": tombed(lake.ErasedPost, "quote_of"),
-			},
+			// A record with a copy or an id goes.
+			clear: referring("payload", "erase_mentions(source, payload) OR (erase_says(payload) AND NOT coalesce(erase_says(text), false))"),
 		},
 	}
 }

@@ -203,7 +203,7 @@ func eraseStopped(t *testing.T, dir, step string) {
 		if err != nil {
 			return err
 		}
-		e := a.newErasure(targets)
+		e := a.newErasure(targets, nil)
 		e.stopped = func(s string) error {
 			if s == step {
 				return errStop

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/schedules"
 )
 
 // version is set by the linker.
@@ -65,12 +66,44 @@ const (
 const exitHelp = `Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done in part,
 4 a check or gate rejected, 5 another run holds the lake, 130 interrupted.`
 
-// exitCode says how the process ends after err.
+// endError is the error of a run, with the state in which the ledger says that it
+// ended.
+type endError struct {
+	state schedules.State
+	err   error
+}
+
+// Error is that of the run.
+func (e *endError) Error() string { return e.err.Error() }
+
+// Unwrap returns the run's error.
+func (e *endError) Unwrap() error { return e.err }
+
+// ended gives the error of a run, if there is one, its state.
+func ended(run schedules.Run, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &endError{run.State, err}
+}
+
+// exitCode says how the process ends after err: as the ledger says of its run;
+// without a run, by the rule that the ledger has for errors. Of what failed, the
+// code tells the reason.
 func exitCode(ctx context.Context, err error) int {
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitOK
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	}
+	state := schedules.StateIn(ctx, err)
+	if e, ok := errors.AsType[*endError](err); ok {
+		state = e.state
+	}
+	switch {
+	case state == schedules.Partial:
+		return exitPartial
+	case state == schedules.Rejected:
+		return exitRejected
+	case state == schedules.Cancelled:
 		return exitInterrupted
 	case diskFull(err):
 		return exitFailed
@@ -78,10 +111,6 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case errors.Is(err, feedlake.ErrBusy):
 		return exitBusy
-	case errors.Is(err, feedlake.ErrRejected):
-		return exitRejected
-	case errors.Is(err, feedlake.ErrPartial):
-		return exitPartial
 	}
 	return exitFailed
 }

@@ -13,20 +13,18 @@ import (
 type meter struct {
 	ledger  *schedules.Ledger
 	budgets map[string]ingest.Budget
-	now     func() time.Time
 }
 
 // Reserve implements ingest.Meter.
-func (m meter) Reserve(ctx context.Context, credential, endpoint string, use ingest.Use) (time.Time, error) {
-	now := m.now()
-	return m.ledger.Spend(ctx, credential, endpoint, periods(now), schedules.Usage(use), func(used []schedules.Usage) error {
-		return m.budgets[credential].Check(credential, ingest.Use(used[0]), ingest.Use(used[1]), use, now)
+func (m meter) Reserve(ctx context.Context, at time.Time, credential, endpoint string, use ingest.Use) (time.Time, error) {
+	return m.ledger.Spend(ctx, credential, endpoint, periods(at), schedules.Usage(use), func(used []schedules.Usage) error {
+		return m.budgets[credential].Check(credential, ingest.Use(used[0]), ingest.Use(used[1]), use, at)
 	})
 }
 
 // Settle implements ingest.Meter.
-func (m meter) Settle(ctx context.Context, credential string, difference ingest.Use) error {
-	return m.ledger.Settle(ctx, credential, periods(m.now()), schedules.Usage(difference))
+func (m meter) Settle(ctx context.Context, at time.Time, credential string, difference ingest.Use) error {
+	return m.ledger.Settle(ctx, credential, periods(at), schedules.Usage(difference))
 }
 
 // Limited implements ingest.Meter.

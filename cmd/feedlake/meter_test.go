@@ -37,7 +37,7 @@ func TestMeter(t *testing.T) {
 						t.Error(err)
 					}
 				})
-				return meter{l, budgets, now}
+				return meter{l, budgets}
 			})
 		})
 	}

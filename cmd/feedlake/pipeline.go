@@ -27,6 +27,25 @@ const (
 	stepPublish  = "publish"
 )
 
+// Kinds of steps that are no step of a whole run; the kind of the others is
+// their name. marts.pipeline_runs counts by kind.
+const (
+	kindBackfill  = "backfill"
+	kindTransform = "transform"
+)
+
+// lands reports whether steps of a kind land posts.
+func lands(kind string) bool { return kind == stepIngest || kind == kindBackfill }
+
+// job makes a job of one step, which begins when the steps that it follows have
+// ended, whatever came of them: a step works with what the tables hold.
+func job(name string, run func(context.Context) error, follows ...string) schedules.Job {
+	return schedules.Job{
+		Name: name, Kind: name, Follows: follows, Tries: 3,
+		Run: func(ctx context.Context, _ feedlake.Window) error { return run(ctx) },
+	}
+}
+
 // runReport is what a run says at its end; --json prints it.
 type runReport struct {
 	RunID   string       `json:"run_id"`
@@ -50,14 +69,21 @@ type stepReport struct {
 	Error   string  `json:"error,omitempty"`
 }
 
-// pipeline lists the jobs of a whole run.
-func (a *app) pipeline(full bool) []schedules.Job {
-	job := func(name string, run func(context.Context) error, after ...string) schedules.Job {
-		return schedules.Job{
-			Name: name, After: after, Tries: 3,
-			Run: func(ctx context.Context, _ feedlake.Window) error { return run(ctx) },
-		}
+// inPart is the error of a step that failed for some of n things: those that did
+// not fail make it feedlake.ErrPartial.
+func inPart(n int, what string, failed []error) error {
+	err := errors.Join(failed...)
+	if len(failed) > 0 && len(failed) < n {
+		return fmt.Errorf("%s of %d %w: %w", plural(int64(len(failed)), what), n, feedlake.ErrPartial, err)
 	}
+	return err
+}
+
+// pipeline lists the jobs of a whole run. A step that failed has left its tables
+// as they were, so that those behind it go on with what is there: a source that
+// is down, or a file of labels that is missing, keeps nobody from the numbers of
+// the others.
+func (a *app) pipeline(full bool) []schedules.Job {
 	return []schedules.Job{
 		job(stepIngest, func(ctx context.Context) error { return a.ingest(ctx, nil) }),
 		job(stepRetain, a.retain, stepIngest),
@@ -66,7 +92,7 @@ func (a *app) pipeline(full bool) []schedules.Job {
 		job(stepTrain, func(ctx context.Context) error { return a.train(ctx, trainDue) }, stepLabels, stepFeatures),
 		job(stepScore, a.score, stepTrain),
 		job(stepTrends, a.trends, stepTrain),
-		job(stepMarts, func(ctx context.Context) error { return a.transform(ctx, marts, full) }, stepScore, stepTrends),
+		job(stepMarts, func(ctx context.Context) error { return a.transform(ctx, marts, full) }, stepFeatures, stepScore, stepTrends),
 		job(stepPublish, a.publish, stepMarts),
 	}
 }
@@ -74,16 +100,24 @@ func (a *app) pipeline(full bool) []schedules.Job {
 // run executes jobs as one run of the ledger under the lake's lock, records the
 // run in the lake and prints the report.
 func (a *app) run(ctx context.Context, name string, jobs []schedules.Job) error {
-	r := schedules.Runner{Ledger: a.ledger, OnStep: a.onStep(ctx)}
+	r := schedules.Runner{Ledger: a.ledger, OnStep: a.onStep(ctx), OnEnd: a.onEnd}
 	run, err := r.Run(ctx, schedules.Run{Job: name, Lock: lockName}, jobs)
 	a.bars.done()
 	if run.ID == "" {
 		return err
 	}
-	if ctx.Err() == nil {
-		err = errors.Join(err, a.record(ctx))
+	a.log.InfoContext(ctx, "run ended", "run", run.ID, "job", run.Job, "state", string(run.State), "took", run.Ended.Sub(run.Started))
+	return errors.Join(ended(run, err), a.report(context.WithoutCancel(ctx), run))
+}
+
+// onEnd brings an ended run into the lake. A failure there does not change how
+// the run ended; it is told, and the next run makes up for it, because the ledger
+// keeps the history.
+func (a *app) onEnd(ctx context.Context, run schedules.Run) {
+	a.bars.done()
+	if err := a.record(ctx); err != nil && ctx.Err() == nil {
+		a.log.ErrorContext(ctx, "run not recorded in the lake", "run", run.ID, "err", err)
 	}
-	return errors.Join(err, a.report(context.WithoutCancel(ctx), run))
 }
 
 // onStep shows on a terminal which step runs.
@@ -139,8 +173,8 @@ func (a *app) report(ctx context.Context, run schedules.Run) error {
 			Step: s.Job, State: string(s.State), Seconds: stepTook(s).Seconds(),
 			RowsIn: s.RowsIn, RowsOut: s.RowsOut, Rejects: s.Rejects, Detail: s.Detail, Error: s.Err,
 		}
-		if s.Job == stepIngest {
-			rep.Posts, rep.Rejects = s.RowsOut, s.Rejects
+		if lands(s.Kind) {
+			rep.Posts, rep.Rejects = rep.Posts+s.RowsOut, rep.Rejects+s.Rejects
 		}
 		rep.Changed = rep.Changed || s.RowsOut > 0
 		rep.Steps = append(rep.Steps, sr)

@@ -91,40 +91,54 @@ func (s sourceConfig) horizon(now time.Time) time.Time {
 
 // retain takes posts out of the lake that are older than their source keeps
 // them, with their scores and rejects, and withdraws those whose account is gone;
-// the tables that SQL builds follow. Older snapshots hold them until they expire.
+// the tables that SQL builds follow. Older snapshots hold them until they expire. A
+// source that fails does not stop the others.
 func (a *app) retain(ctx context.Context) error {
 	var details []string
+	var failed []error
 	for _, s := range a.cfg.Sources {
-		n, err := withdraw.Posts(ctx, withdraw.Options{
-			Source: s.Name, RunID: schedules.RunOf(ctx).ID, Lake: a.lake,
-			Open: func(ctx context.Context) (*query.DB, error) { return a.duckdb(ctx) },
-		})
-		schedules.Report(ctx, schedules.Counts{RowsIn: n, RowsOut: n})
-		if err != nil {
+		said, err := a.retainOne(ctx, s)
+		details = append(details, said...)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
 			return err
-		}
-		if n > 0 {
-			details = append(details, fmt.Sprintf("%s: %s withdrawn, deleted by account or by number", s.Name, plural(n, "post")))
-		}
-		from := s.horizon(a.o.env.now())
-		if from.IsZero() {
-			continue
-		}
-		days, rows, err := a.forget(ctx, s.Name, from)
-		schedules.Report(ctx, schedules.Counts{RowsIn: rows, RowsOut: rows})
-		if err != nil {
-			return fmt.Errorf("keep %s for %d days: %w", s.Name, s.Policy.RetainDays, err)
-		}
-		if rows > 0 {
-			details = append(details, fmt.Sprintf("%s: %s of %s left, made before %s (policy.retain_days is %d)",
-				s.Name, plural(rows, "row"), plural(int64(days), "day"), from.Format(time.DateOnly), s.Policy.RetainDays))
+		default:
+			failed = append(failed, err)
+			details = append(details, s.Name+": stopped")
 		}
 	}
 	if len(details) == 0 {
 		details = append(details, "nothing is older than its source keeps it, and no account is gone")
 	}
 	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
-	return nil
+	return inPart(len(a.cfg.Sources), "source", failed)
+}
+
+// retainOne withdraws and forgets the posts of one source, and says of how many.
+func (a *app) retainOne(ctx context.Context, s sourceConfig) (said []string, err error) {
+	n, err := withdraw.Posts(ctx, withdraw.Options{
+		Source: s.Name, RunID: schedules.RunOf(ctx).ID, Lake: a.lake,
+		Open: func(ctx context.Context) (*query.DB, error) { return a.duckdb(ctx) },
+	})
+	schedules.Report(ctx, schedules.Counts{RowsIn: n, RowsOut: n})
+	if n > 0 {
+		said = append(said, fmt.Sprintf("%s: %s withdrawn, deleted by account or by number", s.Name, plural(n, "post")))
+	}
+	from := s.horizon(a.o.env.now())
+	if err != nil || from.IsZero() {
+		return said, err
+	}
+	days, rows, err := a.forget(ctx, s.Name, from)
+	schedules.Report(ctx, schedules.Counts{RowsIn: rows, RowsOut: rows})
+	if err != nil {
+		return said, fmt.Errorf("keep %s for %d days: %w", s.Name, s.Policy.RetainDays, err)
+	}
+	if rows > 0 {
+		said = append(said, fmt.Sprintf("%s: %s of %s left, made before %s (policy.retain_days is %d)",
+			s.Name, plural(rows, "row"), plural(int64(days), "day"), from.Format(time.DateOnly), s.Policy.RetainDays))
+	}
+	return said, nil
 }
 
 // forget removes a source's days before from out of the tables that hold single

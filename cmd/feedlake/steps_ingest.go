@@ -56,7 +56,7 @@ func (c *config) decoder(n ast.Node) ingest.Decoder {
 func (a *app) openSource(ctx context.Context, s sourceConfig, w feedlake.Window) (ingest.Source, error) {
 	env := ingest.Env{
 		Name: s.Name, Base: a.cfg.base, Now: a.o.env.now, Log: a.log, Credential: s.Credential, Secrets: a.cfg.decoder(a.cfg.Credentials[s.Credential].Keys),
-		Meter: meter{a.ledger, a.cfg.budgets(), a.o.env.now}, Window: w,
+		Meter: meter{a.ledger, a.cfg.budgets()}, Window: w,
 		Holdings: holdings{a},
 	}
 	return a.kinds.Open(ctx, s.Kind, env, a.cfg.decoder(s.With))
@@ -88,10 +88,7 @@ func (a *app) ingest(ctx context.Context, names []string) error {
 		}
 	}
 	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
-	if len(failed) > 0 && len(failed) < len(chosen) {
-		return fmt.Errorf("%s of %d %w: %w", plural(int64(len(failed)), "source"), len(chosen), feedlake.ErrPartial, errors.Join(failed...))
-	}
-	return errors.Join(failed...)
+	return inPart(len(chosen), "source", failed)
 }
 
 func (a *app) chosenSources(names []string) ([]sourceConfig, error) {

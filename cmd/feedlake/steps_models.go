@@ -31,51 +31,65 @@ var (
 	trainAll = trainChoice{force: []string{modelSentiment, modelTrends}}
 )
 
-// models remembers that this machine has what the bucket has of the registry.
+// models remembers in which run this machine last brought home what the bucket
+// has of the registry.
 type models struct {
 	mu     sync.Mutex
 	pulled bool
+	run    string // "" outside of runs
 }
 
 // registry brings the models from the bucket, where the lake has one, with the
-// first call: most commands need none.
+// first call of a run: most commands need none, and a schedule lives long while
+// others promote and roll back.
 func (a *app) registry(ctx context.Context) (*training.Registry, error) {
 	a.models.mu.Lock()
 	defer a.models.mu.Unlock()
-	r := training.NewRegistry(a.lake, a.o.env.now)
-	if a.models.pulled {
+	r, run := training.NewRegistry(a.lake, a.o.env.now), schedules.RunOf(ctx).ID
+	if a.models.pulled && a.models.run == run {
 		return r, nil
 	}
 	if err := r.Pull(ctx); err != nil {
 		return nil, err
 	}
-	a.models.pulled = true
+	a.models.pulled, a.models.run = true, run
 	return r, nil
 }
 
 // labels imports the sets of labelled texts that the config names. A set whose
-// content was imported before adds nothing.
+// content was imported before adds nothing; one that cannot be read does not keep
+// the others out.
 func (a *app) labels(ctx context.Context) error {
-	var details []string
+	type set struct {
+		name string
+		read func() (training.LabelResult, error)
+	}
+	var sets []set
 	for _, l := range a.cfg.Labels {
-		res, err := a.importFile(ctx, a.cfg.path(l.File), l)
-		if err != nil {
-			return err
-		}
-		details = append(details, labelDetail(res))
+		sets = append(sets, set{l.Dataset, func() (training.LabelResult, error) { return a.importFile(ctx, a.cfg.path(l.File), l) }})
 	}
 	if a.simulated > 0 {
-		res, err := a.importSimulated(ctx, a.simulated)
-		if err != nil {
-			return err
-		}
-		details = append(details, labelDetail(res))
+		sets = append(sets, set{"simulated", func() (training.LabelResult, error) { return a.importSimulated(ctx, a.simulated) }})
 	}
-	if len(details) == 0 {
+	var details []string
+	var failed []error
+	for _, s := range sets {
+		res, err := s.read()
+		switch {
+		case err == nil:
+			details = append(details, labelDetail(res))
+		case ctx.Err() != nil:
+			return err
+		default:
+			failed = append(failed, fmt.Errorf("import labels %s: %w", s.name, err))
+			details = append(details, s.name+": stopped")
+		}
+	}
+	if len(sets) == 0 {
 		details = append(details, "no labels are configured")
 	}
 	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
-	return nil
+	return inPart(len(sets), "set of labels", failed)
 }
 
 func labelDetail(r training.LabelResult) string {
@@ -133,39 +147,29 @@ func (a *app) importSimulated(ctx context.Context, n int) (training.LabelResult,
 	return res, err
 }
 
-// train trains the models that are due, or those that are asked for. A version
-// that the gate refuses leaves the version in use where it is.
+// train trains the models that are due, or those that are asked for, and
+// finishes promotions that were cut off. A version that the gate refuses leaves
+// the version in use where it is.
 func (a *app) train(ctx context.Context, which trainChoice) error {
+	reg, err := a.registry(ctx)
+	if err != nil {
+		return err
+	}
 	var details []string
 	var errs []error
-	for _, m := range []struct {
-		name  string
-		due   func(context.Context) (bool, string, error)
-		train func(context.Context) (training.Card, error)
-	}{
-		{modelSentiment, a.sentimentDue, a.trainSentiment},
-		{modelTrends, a.trendsDue, a.trainTrends},
-	} {
-		if len(which.force) > 0 && !slices.Contains(which.force, m.name) {
+	for _, m := range a.trainable(reg) {
+		forced := slices.Contains(which.force, m.name)
+		if len(which.force) > 0 && !forced {
 			continue
 		}
-		due, why, err := m.due(ctx)
-		if err != nil {
+		card, why, err := m.renew(ctx, forced)
+		switch {
+		case ctx.Err() != nil:
 			return err
-		}
-		if !due && len(which.force) == 0 {
+		case why != "":
 			details = append(details, m.name+": "+why)
 			continue
-		}
-		card, err := m.train(ctx)
-		if ctx.Err() != nil {
-			return err
-		}
-		if errors.Is(err, feedlake.ErrForbidden) && len(which.force) == 0 {
-			details = append(details, err.Error())
-			continue
-		}
-		if err != nil && !errors.Is(err, feedlake.ErrRejected) { // the others, and scoring with what is in use, go on
+		case err != nil && !errors.Is(err, feedlake.ErrRejected): // the others, and scoring with what is in use, go on
 			errs = append(errs, fmt.Errorf("%w: %w", feedlake.ErrPartial, err))
 			details = append(details, m.name+": failed")
 			continue
@@ -175,11 +179,74 @@ func (a *app) train(ctx context.Context, which trainChoice) error {
 		details = append(details, trainDetail(card))
 	}
 	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
-	reg, err := a.registry(ctx)
-	if err == nil {
-		err = reg.Sync(ctx, schedules.RunOf(ctx).ID)
+	return errors.Join(append(errs, reg.Sync(ctx, schedules.RunOf(ctx).ID))...)
+}
+
+// trainable is a model that can be trained.
+type trainable struct {
+	name   string
+	due    func(context.Context) (training.Due, error)
+	train  func(context.Context) (training.Card, error)
+	finish func(ctx context.Context, version int) (training.Card, error)
+}
+
+func (a *app) trainable(reg *training.Registry) []trainable {
+	s, t := a.cfg.Models.Sentiment, a.cfg.Models.Trends
+	gate := training.NewGate(s.Gate.MacroRecall, s.Gate.Drop)
+	sentiment := func(ctx context.Context, do func(training.Options) (training.Card, error)) (training.Card, error) {
+		return withOptions(ctx, a, s.Seed, modelSentiment, do)
 	}
-	return errors.Join(append(errs, err)...)
+	trends := func(ctx context.Context, do func(training.Options) (training.Card, error)) (training.Card, error) {
+		return withOptions(ctx, a, t.Seed, modelTrends, do)
+	}
+	return []trainable{
+		{
+			modelSentiment, reg.SentimentDue,
+			func(ctx context.Context) (training.Card, error) {
+				return sentiment(ctx, func(o training.Options) (training.Card, error) {
+					return training.TrainSentiment(ctx, o, tensorflow.Sentiment{}, gate)
+				})
+			},
+			func(ctx context.Context, v int) (training.Card, error) {
+				return sentiment(ctx, func(o training.Options) (training.Card, error) {
+					return training.FinishSentiment(ctx, o, tensorflow.Sentiment{}, gate, v)
+				})
+			},
+		},
+		{
+			modelTrends, func(ctx context.Context) (training.Due, error) { return reg.TrendsDue(ctx, t.Every) },
+			func(ctx context.Context) (training.Card, error) {
+				return trends(ctx, func(o training.Options) (training.Card, error) {
+					return training.TrainTrends(ctx, o, tensorflow.Counts{})
+				})
+			},
+			func(ctx context.Context, v int) (training.Card, error) {
+				return trends(ctx, func(o training.Options) (training.Card, error) { return training.FinishTrends(ctx, o, v) })
+			},
+		},
+	}
+}
+
+// renew does what is due for the model; why says that nothing was done, and for
+// what reason. What nobody asked for and cannot be learnt from is such a reason.
+func (m trainable) renew(ctx context.Context, forced bool) (card training.Card, why string, err error) {
+	due, err := m.due(ctx)
+	switch {
+	case err != nil:
+		return card, "", err
+	case due.Finish > 0:
+		if card, err = m.finish(ctx, due.Finish); !forced || err != nil {
+			return card, "", err
+		}
+	case !due.Train && !forced:
+		return card, due.Why, nil
+	}
+	card, err = m.train(ctx)
+	unlearnable := errors.Is(err, feedlake.ErrForbidden) || errors.Is(err, feedlake.ErrRejected) && card.Version == 0
+	if unlearnable && !forced && ctx.Err() == nil {
+		return card, err.Error(), nil
+	}
+	return card, "", err
 }
 
 func trainDetail(c training.Card) string {
@@ -194,70 +261,6 @@ func trainDetail(c training.Card) string {
 		s += ", left out " + strings.Join(c.LeftOut, "; ")
 	}
 	return s
-}
-
-// sentimentDue says whether the labels changed since the newest version learnt
-// from them.
-func (a *app) sentimentDue(ctx context.Context) (bool, string, error) {
-	cur, err := a.lake.Current(ctx, "ml.labels")
-	if err != nil {
-		return false, "", err
-	}
-	if cur.ID == 0 {
-		return false, "no labels to learn from", nil
-	}
-	reg, err := a.registry(ctx)
-	if err != nil {
-		return false, "", err
-	}
-	cards, err := reg.Versions(modelSentiment)
-	if err != nil {
-		return false, "", err
-	}
-	if n := len(cards); n > 0 && cards[n-1].Data["ml.labels"] == cur.ID {
-		return false, "no new labels", nil
-	}
-	return true, "", nil
-}
-
-// trendsDue says whether the count model is missing or older than
-// models.trends.every.
-func (a *app) trendsDue(ctx context.Context) (bool, string, error) {
-	cur, err := a.lake.Current(ctx, "features.hashtag_hourly")
-	if errors.Is(err, feedlake.ErrNotFound) || err == nil && cur.ID == 0 {
-		return false, "no hashtags to learn from", nil
-	}
-	if err != nil {
-		return false, "", err
-	}
-	reg, err := a.registry(ctx)
-	if err != nil {
-		return false, "", err
-	}
-	champion, err := reg.Champion(modelTrends)
-	if errors.Is(err, feedlake.ErrNotFound) {
-		return true, "", nil
-	}
-	if err != nil {
-		return false, "", err
-	}
-	if champion.Data["features.hashtag_hourly"] == cur.ID || a.o.env.now().Sub(champion.CreatedAt) < a.cfg.Models.Trends.Every {
-		return false, "recent enough", nil
-	}
-	return true, "", nil
-}
-
-func (a *app) trainSentiment(ctx context.Context) (training.Card, error) {
-	gate := training.NewGate(a.cfg.Models.Sentiment.Gate.MacroRecall, a.cfg.Models.Sentiment.Gate.Drop)
-	return withOptions(ctx, a, a.cfg.Models.Sentiment.Seed, modelSentiment, func(o training.Options) (training.Card, error) {
-		return training.TrainSentiment(ctx, o, tensorflow.Sentiment{}, gate)
-	})
-}
-
-func (a *app) trainTrends(ctx context.Context) (training.Card, error) {
-	return withOptions(ctx, a, a.cfg.Models.Trends.Seed, modelTrends, func(o training.Options) (training.Card, error) {
-		return training.TrainTrends(ctx, o, tensorflow.Counts{})
-	})
 }
 
 func withOptions(ctx context.Context, a *app, seed int64, model string, do func(training.Options) (training.Card, error)) (card training.Card, err error) {

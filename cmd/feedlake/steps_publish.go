@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake/query"
 	"github.com/feedlake/feedlake/schedules"
 	"github.com/feedlake/feedlake/serving"
@@ -54,10 +53,7 @@ func (a *app) publishTables(ctx context.Context, only []string) (err error) {
 		}
 	}
 	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
-	if len(failed) > 0 && len(failed) < len(a.cfg.Publish) {
-		return fmt.Errorf("%s of %d %w: %w", plural(int64(len(failed)), "target"), len(a.cfg.Publish), feedlake.ErrPartial, errors.Join(failed...))
-	}
-	return errors.Join(failed...)
+	return inPart(len(a.cfg.Publish), "target", failed)
 }
 
 func (a *app) publishOne(ctx context.Context, db *query.DB, p publishConfig, only []string) (res serving.PublishResult, name string, err error) {

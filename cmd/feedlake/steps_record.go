@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/feedlake/feedlake/lake"
@@ -13,6 +12,9 @@ import (
 // recordedUpTo is the property of ops.steps that says up to which run the
 // ledger's history stands there.
 const recordedUpTo = "feedlake.recorded"
+
+// kindRun is the kind of the row that tells of a run as a whole.
+const kindRun = "run"
 
 // stepRow is a row of ops.steps.
 type stepRow struct {
@@ -27,6 +29,7 @@ type stepRow struct {
 	Rejects   int64     `parquet:"rejects"`
 	Detail    string    `parquet:"detail,optional"`
 	Error     string    `parquet:"error,optional"`
+	Kind      string    `parquet:"kind,optional,dict"`
 }
 
 // record brings the history of ended runs from the ledger into ops.steps, of
@@ -37,7 +40,7 @@ func (a *app) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, upTo, err := a.unrecorded(ctx, done)
+	rows, upTo, err := unrecorded(ctx, a.ledger, done)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -59,30 +62,26 @@ func (a *app) record(ctx context.Context) error {
 	return a.publishTables(ctx, []string{"marts.pipeline_runs"})
 }
 
-// unrecorded lists the steps of runs that ended after the run named done, oldest
-// first, and the name of the last of them.
-func (a *app) unrecorded(ctx context.Context, done string) ([]stepRow, string, error) {
-	runs, err := a.ledger.Runs(ctx, schedules.Filter{})
+// unrecorded lists the runs that ended after the run named done, each with its
+// steps, and the name of the last of them. A run that is due or under way holds
+// nothing up: it follows when it has ended.
+func unrecorded(ctx context.Context, ledger *schedules.Ledger, done string) (rows []stepRow, upTo string, err error) {
+	runs, err := ledger.EndedAfter(ctx, done)
 	if err != nil {
 		return nil, "", err
 	}
-	if i := slices.IndexFunc(runs, func(r schedules.Run) bool { return r.ID == done }); i >= 0 {
-		runs = runs[:i] // the ledger lists the newest first
-	}
-	slices.Reverse(runs)
-	var rows []stepRow
-	upTo := done
+	upTo = done
 	for _, r := range runs {
-		if !r.State.Ended() {
-			break // what comes after it waits for the next time, so that nothing is left out
-		}
-		steps, err := a.ledger.Steps(ctx, r.ID)
+		steps, err := ledger.Steps(ctx, r.ID)
 		if err != nil {
 			return nil, "", err
 		}
+		rows = append(rows, stepRow{
+			RunID: r.ID, Job: r.Job, Step: kindRun, Kind: kindRun, StartedAt: r.Started, EndedAt: r.Ended, State: string(r.State), Error: r.Err,
+		})
 		for _, s := range steps {
 			rows = append(rows, stepRow{
-				RunID: r.ID, Job: r.Job, Step: s.Job, StartedAt: s.Started, EndedAt: s.Ended, State: string(s.State),
+				RunID: r.ID, Job: r.Job, Step: s.Job, Kind: s.Kind, StartedAt: s.Started, EndedAt: s.Ended, State: string(s.State),
 				RowsIn: s.RowsIn, RowsOut: s.RowsOut, Rejects: s.Rejects, Detail: s.Detail, Error: s.Err,
 			})
 		}

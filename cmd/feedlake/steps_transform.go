@@ -23,7 +23,7 @@ type selection struct {
 var (
 	features   = selection{step: stepFeatures, namespace: "features."}
 	marts      = selection{step: stepMarts, namespace: "marts.", except: "marts.pipeline_runs"}
-	everything = selection{step: "transform"}
+	everything = selection{step: kindTransform}
 )
 
 // loadModels reads the SQL models that this program carries.

@@ -62,6 +62,8 @@ type Call struct {
 	Header   http.Header
 	Posts    int64 // most posts that the answer may hold; so many are reserved of the budget
 	Price    Price // of the call
+
+	reserved time.Time // when the meter counted it
 }
 
 // Price is what a call costs, in millionths of a dollar.
@@ -103,7 +105,7 @@ func New(o Options) *Client { return &Client{o: o, held: map[string]time.Time{}}
 func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
 	a, err := c.try(ctx, call)
 	if err == nil && a.Status == http.StatusUnauthorized && c.o.Renew != nil {
-		if err = c.giveBack(ctx, call); err == nil {
+		if err = c.giveBack(ctx, a.Call); err == nil {
 			err = c.o.Renew(ctx)
 		}
 		if err == nil {
@@ -112,7 +114,7 @@ func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
 	}
 	if err == nil {
 		if err = c.fault(a); err != nil {
-			err = errors.Join(c.hold(call, err), c.giveBack(ctx, call))
+			err = errors.Join(c.hold(call, err), c.giveBack(ctx, a.Call))
 		}
 	}
 	if err != nil {
@@ -123,7 +125,8 @@ func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
 
 // try asks once. After an error nothing but the request stays counted.
 func (c *Client) try(ctx context.Context, call Call) (Answer, error) {
-	if err := c.admit(ctx, call); err != nil {
+	var err error
+	if call.reserved, err = c.admit(ctx, call); err != nil {
 		return Answer{}, err
 	}
 	a, err := c.send(ctx, call)
@@ -148,7 +151,7 @@ func (c *Client) settle(ctx context.Context, call Call, posts int64) error {
 		return nil
 	}
 	back := ingest.Use{Posts: posts - call.Posts, Micros: call.Price.of(0, posts-call.Posts)}
-	if err := c.o.Meter.Settle(ctx, c.o.Credential, back); err != nil {
+	if err := c.o.Meter.Settle(ctx, call.reserved, c.o.Credential, back); err != nil {
 		return fmt.Errorf("count what %s used: %w", c.o.Credential, err)
 	}
 	return nil
@@ -207,30 +210,32 @@ func (c *Client) rest(ctx context.Context, call Call) error {
 	}
 }
 
-// admit reserves the call and waits until its pace allows it.
-func (c *Client) admit(ctx context.Context, call Call) error {
+// admit reserves the call and waits until its pace allows it. It returns when it
+// was reserved.
+func (c *Client) admit(ctx context.Context, call Call) (at time.Time, err error) {
 	if err := c.rest(ctx, call); err != nil {
-		return err
+		return at, err
 	}
 	if err := c.space(ctx); err != nil {
-		return err
+		return at, err
 	}
 	use := ingest.Use{Requests: 1, Posts: call.Posts, Micros: call.Price.of(1, call.Posts)}
 	for {
-		until, err := c.o.Meter.Reserve(ctx, c.o.Credential, call.Endpoint, use)
+		at = c.o.Now()
+		until, err := c.o.Meter.Reserve(ctx, at, c.o.Credential, call.Endpoint, use)
 		if err != nil {
-			return err
+			return at, err
 		}
 		wait := until.Sub(c.o.Now())
 		if until.IsZero() || wait <= 0 {
-			return nil
+			return at, nil
 		}
 		if wait > c.o.MaxWait {
-			return &ingest.LimitError{Endpoint: call.Endpoint, Until: until}
+			return at, &ingest.LimitError{Endpoint: call.Endpoint, Until: until}
 		}
 		c.o.Log.InfoContext(ctx, "waiting for a rate limit", "credential", c.o.Credential, "endpoint", call.Endpoint, "until", until)
 		if err := c.o.Sleep(ctx, wait); err != nil {
-			return err
+			return at, err
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/feedlake/feedlake/ingest"
 )
@@ -18,6 +19,7 @@ type Flow struct {
 	price    int64 // of a post, in millionths of a dollar
 
 	held, came int64
+	reserved   time.Time // when the last block was, of which the rest is left
 }
 
 // block is how many posts are reserved at a time, while the budget has so many.
@@ -36,12 +38,13 @@ func (f *Flow) Admit(ctx context.Context) error {
 		return nil
 	}
 	for n := int64(block); ; n /= 10 {
-		_, err := f.o.Meter.Reserve(ctx, f.o.Credential, f.endpoint, ingest.Use{Posts: n, Micros: n * f.price})
+		at := f.o.Now()
+		_, err := f.o.Meter.Reserve(ctx, at, f.o.Credential, f.endpoint, ingest.Use{Posts: n, Micros: n * f.price})
 		if _, full := errors.AsType[*ingest.BudgetError](err); full && n > 1 {
 			continue
 		}
 		if err == nil {
-			f.held += n
+			f.held, f.reserved = f.held+n, at
 		}
 		return err
 	}
@@ -58,7 +61,7 @@ func (f *Flow) Settle(ctx context.Context) error {
 		return nil
 	}
 	f.held = f.came
-	if err := f.o.Meter.Settle(context.WithoutCancel(ctx), f.o.Credential, ingest.Use{Posts: n, Micros: n * f.price}); err != nil {
+	if err := f.o.Meter.Settle(context.WithoutCancel(ctx), f.reserved, f.o.Credential, ingest.Use{Posts: n, Micros: n * f.price}); err != nil {
 		return fmt.Errorf("count what %s used: %w", f.o.Credential, err)
 	}
 	return nil

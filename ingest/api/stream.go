@@ -31,7 +31,7 @@ func (l lasting) Close() error {
 }
 
 func (c *Client) stream(ctx context.Context, call Call) (io.ReadCloser, error) {
-	if err := c.admit(ctx, call); err != nil {
+	if _, err := c.admit(ctx, call); err != nil {
 		return nil, err
 	}
 	open, end := context.WithCancel(context.WithoutCancel(ctx))

@@ -139,7 +139,7 @@ const endpoint = "jetstream"
 // admit counts the connection and waits where the pace wants it.
 func (s *stream) admit(ctx context.Context) error {
 	for {
-		until, err := s.o.Meter.Reserve(ctx, s.o.Credential, endpoint, ingest.Use{Requests: 1})
+		until, err := s.o.Meter.Reserve(ctx, s.env.Now(), s.o.Credential, endpoint, ingest.Use{Requests: 1})
 		if err != nil {
 			return err
 		}

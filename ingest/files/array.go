@@ -18,6 +18,8 @@ type arrayReader struct {
 	array bool // the file is one array; its "]" is the end
 	inner bool // the array is a part of the file's document
 	cuts  []cut
+
+	unread string // lists of the document that are not read; told once
 }
 
 // cut is a record in the window.
@@ -61,6 +63,10 @@ func leadingSpace(w []byte, start bool) int {
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
 
 func (a *arrayReader) read(ctx context.Context, p *page) error {
+	if a.unread != "" {
+		a.rec.reject(p, a.unread, "", a.rec.at(a.line, a.offset))
+		a.unread = ""
+	}
 	for !p.full() {
 		if err := a.fill(ctx, a.block); err != nil {
 			return err

@@ -56,7 +56,7 @@ func newCSVReader(ctx context.Context, s *stream, rec records, c Config, e entry
 	if r.fault == "" && e.offset == 0 {
 		r.warnMissing(ctx)
 	}
-	for _, n := range r.names {
+	for _, n := range r.names[:min(len(r.names), maxColumns)] {
 		r.keys = append(r.keys, append(appendJSON(nil, n), ':'))
 	}
 	if s.offset > e.offset && e.offset > 0 {
@@ -142,10 +142,15 @@ func blankLines(w []byte, start bool) int {
 
 // columnFault says why the mapping cannot work with the columns; "" when it can.
 func (r *csvReader) columnFault() string {
-	for i, n := range r.names {
-		if slices.Contains(r.names[:i], n) {
+	if len(r.names) > maxColumns {
+		return fmt.Sprintf("header names %d columns, more than %d", len(r.names), maxColumns)
+	}
+	seen := make(map[string]bool, len(r.names))
+	for _, n := range r.names {
+		if seen[n] {
 			return fmt.Sprintf("header names column %q twice", n)
 		}
+		seen[n] = true
 	}
 	for _, path := range slices.Sorted(maps.Keys(r.rec.paths)) {
 		column := r.rec.paths[path]

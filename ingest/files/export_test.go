@@ -2,6 +2,8 @@ package files
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/feedlake/feedlake/ingest"
 )
@@ -31,3 +33,6 @@ func (w wholeNames) list(ctx context.Context) ([]object, error) {
 	}
 	return all, err
 }
+
+// Shapes are the names of all shapes.
+func Shapes() []string { return slices.Sorted(maps.Keys(shapes())) }

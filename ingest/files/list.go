@@ -26,7 +26,11 @@ func (s *source) openArray(ctx context.Context, st *stream, rec records, o objec
 	if err != nil {
 		return nil, err
 	}
-	return newListReader(ctx, st, rec, e, at)
+	r, err := newListReader(ctx, st, rec, e, at.of())
+	if err == nil && e.offset == 0 {
+		r.unread = at.unread()
+	}
+	return r, err
 }
 
 // newListReader reads the array whose "[" is at a byte of the file.
@@ -46,57 +50,64 @@ func newListReader(ctx context.Context, s *stream, rec records, e entry, at int6
 	return &arrayReader{stream: s, rec: rec, array: true, inner: true}, s.seek(ctx, e)
 }
 
-// listAt finds the list of records in a JSON document, by its path, and returns
-// the byte of its "[". It reads the file from its beginning, token by token, and
-// stops there. A document without it is errNoList.
-func (s *source) listAt(ctx context.Context, o object, k fileKind) (at int64, err error) {
+// listAt finds the list of records in a JSON document, by its path. It reads the
+// file from its beginning to its end: keys may stand twice, and the last one
+// counts. A document without a list is errNoList.
+func (s *source) listAt(ctx context.Context, o object, k fileKind) (at lists, err error) {
+	path := strings.Split(s.cfg.Records, ".")
+	err = s.document(ctx, o, k, func(r io.Reader, mark int64) { at = findLists(r, path, mark) })
+	if err != nil || len(at) > 0 {
+		return at, err
+	}
+	var why error
+	err = s.document(ctx, o, k, func(r io.Reader, _ int64) { why = findList(json.NewDecoder(r), path) })
+	if err == nil {
+		err = fmt.Errorf("%w at %s: %w", errNoList, s.cfg.Records, why)
+	}
+	return nil, err
+}
+
+// document lets look read a file from its beginning, behind its byte order mark,
+// which takes mark bytes.
+func (s *source) document(ctx context.Context, o object, k fileKind, look func(r io.Reader, mark int64)) (err error) {
 	raw, err := s.store.open(ctx, o)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, raw.Close()) }()
 	st, err := newStream(raw, k, s.cfg, s.limits.block, nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer st.release()
 	if err := st.fill(ctx, s.limits.block); err != nil {
-		return 0, err
+		return err
 	}
-	mark := int64(0)
+	mark := 0
 	if bytes.HasPrefix(st.window(), []byte(byteOrderMark)) {
-		mark = int64(len(byteOrderMark))
+		mark = len(byteOrderMark)
 	}
-	st.r += int(mark)
-	d := json.NewDecoder(io.MultiReader(bytes.NewReader(st.window()), st.src))
-	at, err = findList(d, strings.Split(s.cfg.Records, "."))
-	if st.compressed.err != nil {
-		return 0, st.compressed.err
-	}
-	if err != nil {
-		return 0, fmt.Errorf("%w at %s: %w", errNoList, s.cfg.Records, err)
-	}
-	return mark + at, ctx.Err()
+	look(contextReader{ctx, io.MultiReader(bytes.NewReader(st.window()[mark:]), st.src)}, int64(mark))
+	return errors.Join(ctx.Err(), st.compressed.err)
 }
 
-// findList steps into objects along a path, and returns the place of the "["
-// that it leads to.
-func findList(d *json.Decoder, path []string) (int64, error) {
+// findList steps into objects along a path, and says why it leads to no list.
+func findList(d *json.Decoder, path []string) error {
 	for _, key := range path {
 		if t, err := d.Token(); err != nil {
-			return 0, err
+			return err
 		} else if t != json.Delim('{') {
-			return 0, fmt.Errorf("want an object with %q, got %v", key, t)
+			return fmt.Errorf("want an object with %q, got %v", key, t)
 		}
 		if err := findKey(d, key); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	t, err := d.Token()
-	if err == nil && t != json.Delim('[') {
+	if err == nil {
 		err = fmt.Errorf("want a list, got %v", t)
 	}
-	return d.InputOffset() - 1, err
+	return err
 }
 
 // findKey goes on to the value of a key of the object at hand.

@@ -80,3 +80,48 @@ func TestRecordsMissing(t *testing.T) {
 		t.Errorf("records of NDJSON: %v", err)
 	}
 }
+
+// TestRecordsTwice reads the last list where a key stands twice, and says so when
+// that leaves records out.
+func TestRecordsTwice(t *testing.T) {
+	list := strings.TrimSpace(array(0, 9))
+	other := strings.TrimSpace(array(50, 52))
+	for content, left := range map[string]bool{
+		`{"data":{"items":[],"items":` + list + `}}`:                                           false,
+		`{"data":{"items":null,"items":` + list + `}}`:                                         false,
+		`{"data":{"items": [ ] ,"n":{"items":[1]},"items":` + list + `},"items":[2]}`:          false,
+		`{"data":{"items":` + list + `,"items":[]}}`:                                           false,
+		`{"data":7,"data":{"x":["data",{"items":[3]}],"it\u0065ms":` + list + `,"items":"n"}}`: false,
+		`{"data":{"items":` + other + `},"data":{"items":` + list + `}}`:                       true,
+		`{"data":{"items":` + other + `,"items":` + list + `}}`:                                true,
+	} {
+		f := newFolder(t)
+		f.write("a.json", content)
+		src := openSource(t, f.dir, "path: '*'\nrecords: data.items\n"+plain)
+		for _, src := range []ingest.Source{src, files.Small(src)} {
+			got, bad, _ := sourcetest.Drain(t, src, "")
+			reasons := strings.Join(sourcetest.Reasons(bad), "\n")
+			if d := cmp.Diff(numbers(0, 9), ids(got)); d != "" || strings.Contains(reasons, "more than once") != left || len(bad) > 1 {
+				t.Errorf("%.60s: %s; rejects %q", content, d, reasons)
+			}
+		}
+	}
+}
+
+// TestOutboxTwice reads an outbox that is one record the same way.
+func TestOutboxTwice(t *testing.T) {
+	const announce = `{"id":"https://m.example/%d","type":"Announce","actor":"https://m.example/users/a","published":"2022-11-08T03:07:14Z","to":["as:Public"],"object":"https://o.example/2"}`
+	item := func(n string) string { return strings.ReplaceAll(announce, "%d", n) }
+	for content, rejects := range map[string]int{
+		`{"orderedItems":[],"orderedItems":[` + item("1") + `]}`:                  0,
+		`{"orderedItems":[` + item("1") + `],"orderedItems":[]}`:                  0,
+		`{"orderedItems":[` + item("2") + `],"orderedItems":[` + item("1") + `]}`: 1,
+	} {
+		f := newFolder(t)
+		f.write("a.ndjson", content+"\n")
+		got, bad, _ := sourcetest.Drain(t, openSource(t, f.dir, "path: '*'\nshape: mastodon\n"), "")
+		if len(got) != 1 || got[0].ID != "https://m.example/1" || len(bad) != rejects {
+			t.Errorf("%.60s: %v, rejects %q", content, ids(got), sourcetest.Reasons(bad))
+		}
+	}
+}

@@ -32,7 +32,7 @@ type records struct {
 	log     *slog.Logger
 	decoder *mapping.Decoder
 	paths   map[string]string // what the mapping reads, by path: the column
-	shape   shape             // instead of the mapping
+	shape   *shape            // instead of the mapping
 	batch   wire.Batch        // room for what shape finds
 }
 
@@ -68,6 +68,7 @@ func (r *records) decode(p *page, record string) (reason string) {
 		if post.Query == "" {
 			post.Query = r.file
 		}
+		observed(post, p.now)
 		return ""
 	}
 	p.posts = p.posts[:len(p.posts)-1]

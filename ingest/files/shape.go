@@ -17,24 +17,32 @@ import (
 	"github.com/feedlake/feedlake/ingest/wire/x"
 )
 
-// shape decodes a record of an archive in the form that a platform, or a tool
-// that people collect with, gives it. A record may hold no post, one, or many.
-type shape func(record string, now time.Time, position string, b *wire.Batch)
+// shape is a form that a platform, or a tool that people collect with, gives an
+// archive.
+type shape struct {
+	// decode adds what a record holds: no post, one, or many. A post that tells no
+	// time of observation is dated now; see observed.
+	decode  func(record string, now time.Time, position string, b *wire.Batch)
+	network string // of the posts, as in raw.posts
+	name    string
+}
 
 // shapes are the shapes by name.
 func shapes() map[string]shape {
 	return map[string]shape{
-		"bluesky":    bluesky.Record,
-		"hackernews": hackernews.Record,
-		"instagram":  instagram.Record,
-		"mastodon":   mastodon.Record,
-		"reddit":     reddit.Record,
-		"x":          x.Record,
+		"bluesky":    {decode: bluesky.Record, network: wire.Bluesky},
+		"hackernews": {decode: hackernews.Record, network: wire.HackerNews},
+		"instagram":  {decode: instagram.Record, network: wire.Instagram},
+		"mastodon":   {decode: mastodon.Record, network: wire.Mastodon},
+		"reddit":     {decode: reddit.Record, network: wire.Reddit},
+		"x":          {decode: x.Record, network: wire.X},
+		"x-archive":  {decode: x.Archive, network: wire.X},
+		"x-users":    {decode: x.Users, network: wire.X},
 	}
 }
 
 // shape returns the configured one; nil when records are mapped.
-func (c *Config) shape() (shape, error) {
+func (c *Config) shape() (*shape, error) {
 	if c.Shape == "" {
 		return nil, nil
 	}
@@ -47,21 +55,37 @@ func (c *Config) shape() (shape, error) {
 	case c.Format == formatCSV || c.Format == formatParquet:
 		return nil, feedlake.Hint(fmt.Errorf("shape with format %s: %w", c.Format, feedlake.ErrConfig), "shapes are for ndjson and json; map the columns of others")
 	}
-	return s, nil
+	s.name = c.Shape
+	return &s, nil
 }
 
-// decodeShape adds what a record holds.
+// decodeShape adds what a record holds. A reject says what the record seems to be,
+// where that is something else.
 func (r *records) decodeShape(p *page, record, position string) {
 	p.bytes += len(record)
 	r.batch.Posts, r.batch.Rejects = r.batch.Posts[:0], r.batch.Rejects[:0]
-	r.shape(record, p.now, position, &r.batch)
+	r.shape.decode(record, p.now, position, &r.batch)
 	for i := range r.batch.Posts {
-		if post := &r.batch.Posts[i]; post.Query == "" {
+		post := &r.batch.Posts[i]
+		if post.Query == "" {
 			post.Query = r.file
 		}
+		observed(post, p.now)
 	}
 	p.posts = append(p.posts, r.batch.Posts...)
 	for _, bad := range r.batch.Rejects {
+		if like := wire.Seems(bad.Payload); like.What != "" && (!like.Post || like.Network != r.shape.name) {
+			bad.Reason += "; it seems to be " + like.What
+		}
 		r.reject(p, bad.Reason, bad.Payload, bad.Position)
+	}
+}
+
+// observed leaves out the time of observation of a post that does not tell it,
+// which decoders date now: a file may be years old. A deletion is observed when it
+// lands, if it tells no time: before that, nobody here knew.
+func observed(p *feedlake.Post, now time.Time) {
+	if p.ObservedAt.Equal(now) && !p.Deleted {
+		p.ObservedAt = time.Time{}
 	}
 }

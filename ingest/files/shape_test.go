@@ -50,7 +50,7 @@ func TestShape(t *testing.T) {
 			var got []short
 			for _, p := range posts {
 				got = append(got, short{p.ID, p.Kind, p.AuthorID, p.Text, p.ReplyTo, p.Query, p.Deleted})
-				if p.Payload == "" || p.URI == "" || p.ObservedAt.IsZero() {
+				if p.Payload == "" || p.URI == "" || p.ObservedAt.IsZero() == p.Deleted {
 					t.Errorf("half a post: %+v", p)
 				}
 			}

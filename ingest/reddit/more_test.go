@@ -406,15 +406,15 @@ type spy struct {
 	use ingest.Use
 }
 
-func (m *spy) Reserve(ctx context.Context, credential, endpoint string, u ingest.Use) (time.Time, error) {
-	until, err := m.Meter.Reserve(ctx, credential, endpoint, u)
+func (m *spy) Reserve(ctx context.Context, at time.Time, credential, endpoint string, u ingest.Use) (time.Time, error) {
+	until, err := m.Meter.Reserve(ctx, at, credential, endpoint, u)
 	if err == nil && until.IsZero() {
 		m.use = m.use.Plus(u)
 	}
 	return until, err
 }
 
-func (m *spy) Settle(ctx context.Context, credential string, u ingest.Use) error {
+func (m *spy) Settle(ctx context.Context, at time.Time, credential string, u ingest.Use) error {
 	m.use = m.use.Plus(u)
-	return m.Meter.Settle(ctx, credential, u)
+	return m.Meter.Settle(ctx, at, credential, u)
 }

@@ -57,6 +57,7 @@ type Server interface {
 	Live() []string        // ids of what can be read at the moment
 	Growing() bool         // whether something will appear
 	Edited(id string) bool // whether a post comes in two versions
+	Network() string       // as in raw.posts: of its ids
 }
 
 // Part is a server of which a source reads a part: the posts whose ids Reads
@@ -147,6 +148,9 @@ func readAll(t *testing.T, clock *Clock, s Server, restart int, open func(*testi
 	r.drain() // what appeared while the last page was read
 	got := map[string]int{}
 	for _, p := range r.posts {
+		if p.Network != s.Network() {
+			t.Fatalf("post %s is of network %q, not %q", p.ID, p.Network, s.Network())
+		}
 		if !p.Deleted {
 			got[p.ID]++
 		}

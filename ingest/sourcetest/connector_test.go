@@ -46,6 +46,8 @@ func (s *toy) All() (ids []string) {
 	return ids
 }
 
+func (s *toy) Network() string { return "toy" }
+
 func (s *toy) Live() []string { return s.All() }
 
 func (s *toy) Growing() bool { return false }
@@ -56,6 +58,13 @@ func (s *toy) Edited(string) bool { return false }
 type toySource struct {
 	url, fault string
 	pages      int
+}
+
+func (s *toySource) network() string {
+	if s.fault == "tells no network" {
+		return ""
+	}
+	return "toy"
 }
 
 func (s *toySource) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
@@ -72,9 +81,9 @@ func (s *toySource) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Pag
 		if s.fault == "drops a post" && id == 7 {
 			continue
 		}
-		p.Posts = append(p.Posts, feedlake.Post{ID: fmt.Sprint(id)})
+		p.Posts = append(p.Posts, feedlake.Post{Network: s.network(), ID: fmt.Sprint(id)})
 		if s.fault == "doubles a post" && id == 7 {
-			p.Posts = append(p.Posts, feedlake.Post{ID: "7"})
+			p.Posts = append(p.Posts, feedlake.Post{Network: "toy", ID: "7"})
 		}
 	}
 	if s.fault == "never ends" && len(ids) == 0 {
@@ -87,7 +96,7 @@ func (s *toySource) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Pag
 	case "stands still":
 		p.Next = from
 	case "makes a post up":
-		p.Posts = append(p.Posts, feedlake.Post{ID: "made up"})
+		p.Posts = append(p.Posts, feedlake.Post{Network: "toy", ID: "made up"})
 	case "rejects what is good":
 		p.Rejects = []feedlake.Reject{{Reason: "bad", Position: "here"}}
 	case "stops early":
@@ -142,6 +151,7 @@ func TestConnectorFails(t *testing.T) {
 		"makes a post up":             "posts that the server does not have",
 		"rejects what is good":        "here: bad",
 		"stops early":                 "post 29 did not come",
+		"tells no network":            "is of network",
 		"gives up":                    "status 503",
 		"takes a failure for the end": "did not move the cursor",
 	} {

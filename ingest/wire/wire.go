@@ -12,6 +12,18 @@ import (
 	"github.com/feedlake/feedlake"
 )
 
+// Networks, as stored in raw.posts.network: who gave a post its id. Every post
+// and every deletion that a decoder adds names the one of its package, so that a
+// post is the same one whether an API, a stream or an archive told it.
+const (
+	Bluesky    = "bluesky"
+	HackerNews = "hackernews"
+	Instagram  = "instagram"
+	Mastodon   = "mastodon"
+	Reddit     = "reddit"
+	X          = "x"
+)
+
 // Batch collects what records hold. The zero value is ready.
 type Batch struct {
 	Posts   []feedlake.Post

@@ -28,8 +28,8 @@ type Options struct {
 }
 
 // Posts withdraws what the source's deletions ask for and returns how many posts
-// that were. Only posts whose newest version was seen before the deletion are
-// taken: an account may come back. It looks at what landed since it was called
+// that were. Only posts whose newest version was seen before the deletion, or nobody
+// knows when, are taken: an account may come back. It looks at what landed since it was called
 // last, and at everything when new deletions came; a second call finds nothing.
 //
 // Errors: feedlake.ErrConflict when an ingest of the source landed meanwhile.
@@ -165,13 +165,13 @@ WITH gone AS (
 ), asked AS (
   SELECT id, max(moment) AS moment FROM named GROUP BY id
 ), versions AS (
-  SELECT id, min(created_at) AS created_at, arg_max(kind, observed_at) FILTER (WHERE NOT deleted) AS kind,
+  SELECT id, max(network) AS network, min(created_at) AS created_at, arg_max(kind, coalesce(observed_at, TIMESTAMP '1970-01-01')) FILTER (WHERE NOT deleted) AS kind,
          max(observed_at) FILTER (WHERE NOT deleted) AS alive, max(observed_at) FILTER (WHERE deleted) AS dead
   FROM withdraw.posts WHERE id IN (SELECT id FROM asked) GROUP BY id
 )
-SELECT v.id, v.kind, v.created_at, a.moment
+SELECT coalesce(v.network, ''), v.id, v.kind, v.created_at, a.moment
 FROM versions v JOIN asked a ON a.id = v.id
-WHERE v.alive < a.moment AND (v.dead IS NULL OR v.dead <= v.alive)
+WHERE (v.alive IS NULL OR v.alive < a.moment) AND (v.dead IS NULL OR v.dead <= v.alive)
 ORDER BY v.created_at, v.id`
 
 // write writes the deletions, a file a day.
@@ -214,7 +214,7 @@ func (w *work) write(ctx context.Context) (paths []string, n int64, err error) {
 
 func (w *work) deletion(rows *sql.Rows) (feedlake.Post, error) {
 	p := feedlake.Post{Source: w.Source, Deleted: true, RunID: w.RunID, Query: "withdrawn"}
-	if err := rows.Scan(&p.ID, &p.Kind, &p.CreatedAt, &p.ObservedAt); err != nil {
+	if err := rows.Scan(&p.Network, &p.ID, &p.Kind, &p.CreatedAt, &p.ObservedAt); err != nil {
 		return p, fmt.Errorf("look for posts: %w", err)
 	}
 	p.CreatedAt, p.ObservedAt = p.CreatedAt.UTC(), p.ObservedAt.UTC()

@@ -88,7 +88,7 @@ func (r *rig) deletions() []string {
 	if _, err := db.Pin(r.Context(), r.lake, nil); err != nil {
 		r.Fatal(err)
 	}
-	out, err := db.Texts(r.Context(), `select concat_ws(' ', source, id, kind, strftime(created_at, '%d %H:%M'), strftime(observed_at, '%d %H:%M'))
+	out, err := db.Texts(r.Context(), `select concat_ws(' ', source, network, id, kind, strftime(created_at, '%d %H:%M'), strftime(observed_at, '%d %H:%M'))
 		from raw.posts where deleted and run_id = 'later' order by all`)
 	if err != nil {
 		r.Fatal(err)
@@ -129,17 +129,19 @@ func TestAccount(t *testing.T) {
 	r := newRig(t)
 	edited := post("edited", "gone", 1, 5)
 	edited.Text = "again"
-	r.land("a", post("1", "gone", 0, 1), post("edited", "gone", 1, 1), edited, post("of another", "stays", 0, 1), post("after", "gone", 4, 40),
+	archived := post("archived", "gone", 0, 0) // nobody knows when it was seen
+	archived.ObservedAt = time.Time{}
+	r.land("a", archived, post("1", "gone", 0, 1), post("edited", "gone", 1, 1), edited, post("of another", "stays", 0, 1), post("after", "gone", 4, 40),
 		post("known", "gone", 0, 1), deleted(post("known", "", 0, 3)))
 	r.land("b", post("of another source", "gone", 0, 1))
 	if n := r.withdraw("a"); n != 0 || r.opens != 0 {
 		t.Errorf("%d posts withdrawn of nobody, duckdb was opened %d times", n, r.opens)
 	}
 	r.land("a", left("gone", 5))
-	if n := r.withdraw("a"); n != 2 {
-		t.Errorf("%d posts withdrawn, want 2", n)
+	if n := r.withdraw("a"); n != 3 {
+		t.Errorf("%d posts withdrawn, want 3", n)
 	}
-	want := []string{"a 1 post 01 10:00 06 10:00", "a edited post 02 10:00 06 10:00"}
+	want := []string{"a 1 post 01 10:00 06 10:00", "a archived post 01 10:00 06 10:00", "a edited post 02 10:00 06 10:00"}
 	if d := cmp.Diff(want, r.deletions()); d != "" {
 		t.Error(d)
 	}
@@ -175,7 +177,7 @@ func TestAccount(t *testing.T) {
 func TestLocal(t *testing.T) {
 	r := newRig(t)
 	named := post("https://b.example/1", "x", 0, 1)
-	named.Payload = `{"id":"116","uri":"https://b.example/1"}`
+	named.Network, named.Payload = "mastodon", `{"id":"116","uri":"https://b.example/1"}`
 	other := post("https://b.example/2", "x", 0, 1)
 	other.Payload = `{"id":"117"}`
 	broken := post("https://b.example/3", "x", 0, 1)
@@ -186,7 +188,7 @@ func TestLocal(t *testing.T) {
 	if n := r.withdraw("m"); n != 1 {
 		t.Errorf("%d posts withdrawn", n)
 	}
-	if d := cmp.Diff([]string{"m https://b.example/1 post 01 10:00 03 10:00"}, r.deletions()); d != "" {
+	if d := cmp.Diff([]string{"m mastodon https://b.example/1 post 01 10:00 03 10:00"}, r.deletions()); d != "" {
 		t.Error(d)
 	}
 }

@@ -129,7 +129,7 @@ func TestComplianceOf(t *testing.T) {
 	r.env.Holdings = held{"7"}
 	posts, bad, end := sourcetest.Drain(t, open(t, r.env, r.url, x.Config{Mode: "compliance", Of: "cats", Subject: "users"}), "")
 	want := feedlake.Post{
-		Source: "cats", ID: "https://x.com/i/user/7", URI: "https://x.com/i/user/7", Kind: feedlake.KindAccount, AuthorID: "7", Deleted: true,
+		Source: "cats", Network: "x", ID: "https://x.com/i/user/7", URI: "https://x.com/i/user/7", Kind: feedlake.KindAccount, AuthorID: "7", Deleted: true,
 	}
 	if len(posts) != 1 || len(bad) > 0 {
 		t.Fatal(posts, bad)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/api"
 	"github.com/feedlake/feedlake/ingest/simulate/serve"
@@ -17,9 +18,18 @@ import (
 	"github.com/feedlake/feedlake/ingest/x"
 )
 
-// server simulates X.
+// server simulates X, as timelines show it.
 func server(faults []serve.Fault, now func() time.Time) (sourcetest.Server, error) {
 	return serve.New("x", serve.Options{Seed: 7, Posts: 700, Days: 5, Faults: faults, Now: now})
+}
+
+// searched is the part of it that a search finds: no reposts.
+func searched(faults []serve.Fault, now func() time.Time) (sourcetest.Server, error) {
+	s, err := serve.New("x", serve.Options{Seed: 7, Posts: 700, Days: 5, Faults: faults, Now: now})
+	if err != nil {
+		return nil, err
+	}
+	return sourcetest.Part{Server: s, Reads: func(id string) bool { return s.Kind(id) != feedlake.KindRepost }}, nil
 }
 
 // secrets fills the source's keys by their yaml tags.
@@ -61,7 +71,7 @@ func TestConnector(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			sourcetest.Connector(t, serve.Faults(), server, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			sourcetest.Connector(t, serve.Faults(), searched, func(t *testing.T, env ingest.Env, url string) ingest.Source {
 				return open(t, env, url, c)
 			})
 		})

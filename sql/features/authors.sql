@@ -3,6 +3,7 @@
 -- inputs: features.posts, features.entities
 -- partition: source, day
 -- key: source, author_id, day
+-- additive: posts, replies_made, reposts_made, likes, engagement, tags, urls
 -- column source: name of the configured source
 -- column author_id: stable id of the author, unique within the source
 -- column day: UTC day
@@ -14,7 +15,7 @@
 -- column likes: likes of the day's posts; NULL when none gives a count
 -- column engagement: likes + reposts + replies of the day's posts; NULL when none gives a count
 -- column engagement_per_post: engagement by post that gives a count
--- column engagement_rate: mean over the posts with engagement and followers of engagement / followers; NULL when none
+-- column engagement_rate: engagement / followers, both summed over the posts that give both, followers above 0; NULL when none does
 -- column first_post: first post of the day (UTC)
 -- column last_post: last post of the day (UTC)
 -- column active_hours: hours of the day with a post
@@ -25,13 +26,10 @@
 -- check: range(posts: 1..)
 -- check: range(active_hours: 1..24)
 
--- Rates are summed as whole billionths, because a sum of doubles depends on its
--- order; the bounds (a rate of 9 million) keep them exact as doubles.
 with posted as (
   select source, author_id, day, id, author_name, author_followers, created_at, hour, kind, likes, engagement,
-         case when engagement is not null and author_followers > 0 then
-           cast(least(greatest(round(cast(engagement as double) * 1000000000e0 / cast(author_followers as double)),
-             -9000000000000000e0), 9000000000000000e0) as decimal(38, 0)) end as rate,
+         case when engagement is not null and author_followers > 0 then engagement end as rated_engagement,
+         case when engagement is not null and author_followers > 0 then author_followers end as rated_followers,
          row_number() over (partition by source, author_id, day
            order by case when author_name is null then 1 else 0 end, created_at desc, id desc) as place
   from features.posts
@@ -55,8 +53,8 @@ daily as (
          cast(sum(likes) as bigint) as likes,
          cast(sum(engagement) as bigint) as engagement,
          cast(count(engagement) as bigint) as counted,
-         cast(sum(rate) as double) as rate_sum,
-         cast(count(rate) as bigint) as rated,
+         cast(sum(rated_engagement) as bigint) as rated_engagement,
+         cast(sum(rated_followers) as bigint) as rated_followers,
          min(created_at) as first_post,
          max(created_at) as last_post,
          cast(count(distinct hour) as bigint) as active_hours
@@ -65,7 +63,7 @@ daily as (
 )
 select d.source, d.author_id, d.day, d.author_name, d.posts, d.replies_made, d.reposts_made, d.followers, d.likes, d.engagement,
        cast(d.engagement as double) / nullif(cast(d.counted as double), 0e0) as engagement_per_post,
-       d.rate_sum / 1000000000e0 / nullif(cast(d.rated as double), 0e0) as engagement_rate,
+       cast(d.rated_engagement as double) / nullif(cast(d.rated_followers as double), 0e0) as engagement_rate,
        d.first_post, d.last_post, d.active_hours,
        coalesce(c.tags, 0) as tags, coalesce(c.urls, 0) as urls
 from daily d

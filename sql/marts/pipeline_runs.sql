@@ -1,54 +1,66 @@
 -- model: marts.pipeline_runs
--- about: one row per run of the pipeline: what it did, how fast, and how it ended
+-- about: one row per run of the pipeline that has ended: what it did, how fast, and how it ended
 -- inputs: ops.steps
 -- key: run_id
 -- column run_id: the run
 -- column job: the job that ran
--- column started_at: start of its first step (UTC)
--- column ended_at: end of its last step (UTC); NULL while none has ended
--- column state: the gravest state of its steps: failed, rejected, cancelled, partial, done
--- column posts: posts landed by its ingest steps
+-- column started_at: start of the run (UTC); NULL when nothing tells
+-- column ended_at: end of the run, of one that was abandoned the moment when its process was last heard of (UTC); NULL when nothing tells
+-- column state: done, partial, rejected (a check or a gate said no), cancelled, failed, or abandoned (its process died)
+-- column posts: posts landed by its steps of the kinds ingest and backfill
 -- column rejects: records that could not be read
 -- column seconds: from started_at to ended_at (s)
 -- column posts_per_second: posts / seconds; NULL when it took no time
 -- column steps: steps recorded
--- column scored: posts scored by its score steps
--- column error: error of its first step that has one
--- check: not_null(run_id, job, started_at, state)
+-- column scored: posts scored by its steps of the kind score
+-- column error: error of its first step that has one, else of the run
+-- check: not_null(run_id, job, state)
 -- check: unique(run_id)
--- check: accepted(state: done, failed, partial, rejected, cancelled)
+-- check: accepted(state: done, partial, rejected, cancelled, failed, abandoned)
 -- check: range(posts: 0..)
 
-with step as (
+-- A row of the kind run tells how the run ended. Lakes of older versions have
+-- none, nor kinds: there the gravest state of its steps is that of the run, and
+-- the name of a step says what it did.
+with told as (
   select run_id, job, step, started_at, ended_at, state, rows_out, rejects,
          case when error <> '' then error end as error,
-         case state when 'failed' then 5 when 'rejected' then 4 when 'cancelled' then 3 when 'partial' then 2 else 1 end as gravity
+         case when kind is not null then kind
+              when step like 'ingest%' then 'ingest' when step like 'score%' then 'score' else step end as kind,
+         case state when 'done' then 1 when 'partial' then 2 when 'rejected' then 3
+                    when 'cancelled' then 4 when 'failed' then 5 when 'abandoned' then 6 end as gravity,
+         row_number() over (partition by run_id, step order by ended_at desc nulls last, started_at desc nulls last) as place
   from ops.steps
 ),
 placed as (
-  select run_id, job, step, started_at, ended_at, state, rows_out, rejects, error, gravity,
-         row_number() over (partition by run_id
-           order by case when error is null then 1 else 0 end, started_at, step, error) as place
-  from step
+  select run_id, job, kind, started_at, ended_at, state, rows_out, rejects, error,
+         cast(row_number() over (partition by run_id
+           order by case when error is null then 1 else 0 end, case when kind = 'run' then 1 else 0 end,
+           started_at nulls last, step, error nulls last) as bigint) as first_error,
+         cast(row_number() over (partition by run_id
+           order by case when kind = 'run' then 0 else 1 end, gravity desc nulls first, step) as bigint) as gravest
+  from told
+  where place = 1
 ),
 summed as (
-  select run_id, max(job) as job, min(started_at) as started_at, max(ended_at) as ended_at, max(gravity) as gravity,
-         coalesce(cast(sum(case when step like 'ingest%' then rows_out end) as bigint), 0) as posts,
+  select run_id, max(job) as job,
+         coalesce(max(case when kind = 'run' then started_at end), min(started_at), min(ended_at)) as started_at,
+         coalesce(max(case when kind = 'run' then ended_at end), max(ended_at)) as ended_at,
+         max(case when gravest = 1 then state end) as state,
+         coalesce(cast(sum(case when kind in ('ingest', 'backfill') then rows_out end) as bigint), 0) as posts,
          coalesce(cast(sum(rejects) as bigint), 0) as rejects,
-         cast(count(*) as bigint) as steps,
-         coalesce(cast(sum(case when step like 'score%' then rows_out end) as bigint), 0) as scored,
-         max(case when place = 1 then error end) as error
+         cast(count(case when kind <> 'run' then 1 end) as bigint) as steps,
+         coalesce(cast(sum(case when kind = 'score' then rows_out end) as bigint), 0) as scored,
+         max(case when first_error = 1 then error end) as error
   from placed
   group by run_id
 ),
 timed as (
-  select run_id, job, started_at, ended_at, gravity, posts, rejects, steps, scored, error,
+  select run_id, job, started_at, ended_at, state, posts, rejects, steps, scored, error,
          cast(unix_micros(ended_at) - unix_micros(started_at) as double) / 1000000e0 as seconds
   from summed
 )
-select run_id, job, started_at, ended_at,
-       case gravity when 5 then 'failed' when 4 then 'rejected' when 3 then 'cancelled' when 2 then 'partial' else 'done' end as state,
-       posts, rejects, seconds,
+select run_id, job, started_at, ended_at, state, posts, rejects, seconds,
        cast(posts as double) / nullif(seconds, 0e0) as posts_per_second,
        steps, scored, error
 from timed

@@ -54,10 +54,15 @@ type limitState struct {
 	now              time.Time
 }
 
+// Network is the platform's name, as the posts of its ids tell it.
+func (s *Server) Network() string { return s.name }
+
 // Server is one platform. It is safe for concurrent use.
 type Server struct {
+	name     string
 	opts     Options
 	items    []simulate.Item
+	byID     map[string]*simulate.Item
 	platform platform
 	mux      *http.ServeMux
 
@@ -93,11 +98,14 @@ func New(name string, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: o, items: items, mux: http.NewServeMux(), windows: map[string]window{}, tokens: map[string]token{}, shown: len(items)}
+	s := &Server{name: name, opts: o, items: items, mux: http.NewServeMux(), windows: map[string]window{}, tokens: map[string]token{}, shown: len(items)}
 	if s.has(Appear) {
 		s.shown = len(items) * 9 / 10
 	}
-	s.platform = open(s)
+	s.platform, s.byID = open(s), make(map[string]*simulate.Item, len(items))
+	for i := range items {
+		s.byID[s.platform.id(&items[i])] = &items[i]
+	}
 	s.platform.routes(s.mux)
 	return s, nil
 }
@@ -191,6 +199,14 @@ func (s *Server) Growing() bool { return s.appeared() < len(s.items) }
 
 // Edited reports whether the item with an id has two versions.
 func (s *Server) Edited(id string) bool {
-	i := slices.IndexFunc(s.items, func(it simulate.Item) bool { return s.platform.id(&it) == id })
-	return i >= 0 && !s.items[i].EditedAt.IsZero()
+	it, ok := s.byID[id]
+	return ok && !it.EditedAt.IsZero()
+}
+
+// Kind is the kind of the item with an id; "" when there is none.
+func (s *Server) Kind(id string) string {
+	if it, ok := s.byID[id]; ok {
+		return it.Kind
+	}
+	return ""
 }

@@ -16,7 +16,8 @@ import (
 )
 
 // xAPI answers as version 2 of the API of X does, below /2, in both of its
-// vocabularies. Searches find posts of every kind, reposts too.
+// vocabularies. As since May 2026, searches find no reposts; timelines and the stream
+// tell them.
 type xAPI struct {
 	s    *Server
 	jobs *xJobs
@@ -202,7 +203,7 @@ func (x *xAPI) filter(q url.Values, user string, back time.Duration) (match func
 	words := strings.Fields(q.Get("query"))
 	return func(it *simulate.Item) bool {
 		id := (it.At.UnixMilli()-xEpoch)<<xBits | it.N
-		return !it.At.Before(from) && it.At.Before(to) && id > first && id < last && (user == "" || xUser(it.Author.ID) == user) &&
+		return (user != "" || it.Kind != feedlake.KindRepost) && !it.At.Before(from) && it.At.Before(to) && id > first && id < last && (user == "" || xUser(it.Author.ID) == user) &&
 			!slices.ContainsFunc(words, func(word string) bool { return !xMatch(it, word) })
 	}, "", ""
 }
@@ -217,8 +218,6 @@ func xMatch(it *simulate.Item, word string) bool {
 		return it.Lang == value
 	case name == "from":
 		return it.Author.Name == value
-	case word == "-is:retweet":
-		return it.Kind != feedlake.KindRepost
 	}
 	return true
 }

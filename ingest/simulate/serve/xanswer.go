@@ -92,7 +92,7 @@ func (x *xAPI) post(it *simulate.Item, words xWords, fields string) map[string]a
 	id, text := x.id(it), strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(it.Text)
 	full := map[string]any{
 		"author_id": xUser(it.Author.ID), "conversation_id": id, "created_at": it.At.UTC().Truncate(time.Second).Format(xTime), "lang": it.Lang, "possibly_sensitive": false,
-		"reply_settings": "everyone", "source": "Twitter Web App", "public_metrics": xMetrics(it, words),
+		"reply_settings": "everyone", "source": "Twitter Web App", "public_metrics": x.metrics(it, words),
 	}
 	if e := xEntities(text); len(e) > 0 {
 		full["entities"] = e
@@ -118,14 +118,18 @@ func (x *xAPI) post(it *simulate.Item, words xWords, fields string) map[string]a
 	return out
 }
 
-// xMetrics are the counts of a post. X shows them all, but views only now and
-// then.
-func xMetrics(it *simulate.Item, words xWords) map[string]any {
+// metrics are the counts of a post. X shows them all, but views only now and
+// then. A repost shows how often the original was repeated, and nothing else.
+func (x *xAPI) metrics(it *simulate.Item, words xWords) map[string]any {
 	n := func(v *int64) int64 {
 		if v == nil {
 			return 0
 		}
 		return *v
+	}
+	if it.Kind == feedlake.KindRepost && it.Other >= 0 {
+		again := n(x.s.items[it.Other].Reposts)
+		return map[string]any{words.reposts: again, "reply_count": 0, "like_count": 0, "quote_count": 0, "impression_count": 0}
 	}
 	out := map[string]any{words.reposts: n(it.Reposts), "reply_count": n(it.Replies), "like_count": n(it.Likes), "quote_count": 0}
 	if it.Views != nil {

@@ -93,7 +93,7 @@ func same(t *testing.T, raw string, p feedlake.Post) {
 	}
 	did, _, _ := strings.Cut(strings.TrimPrefix(v.URI, "at://"), "/")
 	want := feedlake.Post{
-		ID: v.URI, URI: v.URI, Kind: feedlake.KindPost, AuthorID: did, AuthorName: v.Author.Handle, CreatedAt: at.UTC(), ObservedAt: now, Text: c.Text,
+		Network: wire.Bluesky, ID: v.URI, URI: v.URI, Kind: feedlake.KindPost, AuthorID: did, AuthorName: v.Author.Handle, CreatedAt: at.UTC(), ObservedAt: now, Text: c.Text,
 		Likes: v.LikeCount, Reposts: v.RepostCount, Replies: v.ReplyCount, Payload: p.Payload,
 	}
 	if len(c.Langs) > 0 {
@@ -198,7 +198,7 @@ func TestRecord(t *testing.T) {
 				}
 				b.Posts[i].Payload = ""
 			}
-			if d := cmp.Diff(c.want, b.Posts); d != "" {
+			if d := cmp.Diff(wiretest.Of(wire.Bluesky, c.want), b.Posts); d != "" {
 				t.Error(d)
 			}
 			reason := ""

@@ -122,7 +122,7 @@ func commit(h Head, raw, position string, b *wire.Batch) {
 		b.Reject("the event lacks a part of its address", raw, position, h.Seen)
 		return
 	}
-	p := feedlake.Post{ObservedAt: h.Seen, Payload: raw}
+	p := feedlake.Post{Network: wire.Bluesky, ObservedAt: h.Seen, Payload: raw}
 	switch op := c.Get("operation").Str; op {
 	case "create", "update":
 		record := c.Get("record")
@@ -162,6 +162,7 @@ func account(h Head, raw, position string, b *wire.Batch) {
 		return
 	}
 	addAt(feedlake.Post{
-		ID: scheme + did, URI: scheme + did, Kind: feedlake.KindAccount, AuthorID: did, CreatedAt: h.Seen, ObservedAt: h.Seen, Deleted: true, Payload: raw,
+		Network: wire.Bluesky, ID: scheme + did, URI: scheme + did, Kind: feedlake.KindAccount, AuthorID: did,
+		CreatedAt: h.Seen, ObservedAt: h.Seen, Deleted: true, Payload: raw,
 	}, h.Seen, position, b)
 }

@@ -19,7 +19,7 @@ func View(raw string, now time.Time, position string, b *wire.Batch) {
 		return
 	}
 	var (
-		p               = feedlake.Post{ObservedAt: now, Payload: raw}
+		p               = feedlake.Post{Network: wire.Bluesky, ObservedAt: now, Payload: raw}
 		record          gjson.Result
 		uri, seen, kind string
 	)
@@ -91,7 +91,10 @@ func FeedItem(raw string, now time.Time, position string, b *wire.Batch) {
 }
 
 func repost(raw string, post, reason gjson.Result, now time.Time, position string, b *wire.Batch) {
-	p := feedlake.Post{Kind: feedlake.KindRepost, ObservedAt: now, Payload: raw, RepostOf: post.Get("uri").Str, URI: reason.Get("uri").Str}
+	p := feedlake.Post{
+		Network: wire.Bluesky, Kind: feedlake.KindRepost, ObservedAt: now, Payload: raw,
+		RepostOf: post.Get("uri").Str, URI: reason.Get("uri").Str,
+	}
 	author(reason.Get("by"), &p)
 	if p.URI == "" { // servers of before 2025 do not tell it
 		p.URI = p.RepostOf + "#repost=" + p.AuthorID

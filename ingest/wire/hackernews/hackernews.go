@@ -33,7 +33,7 @@ func Item(raw string, now time.Time, position string, b *wire.Batch) {
 		return
 	}
 	var (
-		p                  = feedlake.Post{Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
+		p                  = feedlake.Post{Network: wire.HackerNews, Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
 		title, text, kind  string
 		id, at, parent     int64
 		score, descendants gjson.Result
@@ -84,7 +84,7 @@ func Hit(raw string, now time.Time, position string, b *wire.Batch) {
 		return
 	}
 	var (
-		p                       = feedlake.Post{Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
+		p                       = feedlake.Post{Network: wire.HackerNews, Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
 		title, story, comment   string
 		id, at, parent, storyID int64
 		points, comments        gjson.Result

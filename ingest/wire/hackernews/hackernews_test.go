@@ -85,7 +85,7 @@ func TestRecorded(t *testing.T) {
 		if len(b.Rejects) != 0 {
 			t.Fatal(b.Rejects)
 		}
-		if diff := cmp.Diff([]feedlake.Post{it.post(string(raw))}, b.Posts); diff != "" {
+		if diff := cmp.Diff(wiretest.Of(wire.HackerNews, []feedlake.Post{it.post(string(raw))}), b.Posts); diff != "" {
 			t.Errorf("item %d: %s", it.ID, diff)
 		}
 	}
@@ -203,7 +203,7 @@ func TestHit(t *testing.T) {
 			want := base
 			want.Payload = c.raw
 			c.want(&want)
-			if diff := cmp.Diff([]feedlake.Post{want}, b.Posts); diff != "" {
+			if diff := cmp.Diff(wiretest.Of(wire.HackerNews, []feedlake.Post{want}), b.Posts); diff != "" {
 				t.Error(diff, b.Rejects)
 			}
 		})

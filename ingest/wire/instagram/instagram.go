@@ -152,7 +152,7 @@ func website(node gjson.Result, p feedlake.Post, position string, b *wire.Batch)
 }
 
 func post(raw string, now time.Time) feedlake.Post {
-	return feedlake.Post{Kind: feedlake.KindPost, ObservedAt: now.UTC(), Payload: raw}
+	return feedlake.Post{Network: wire.Instagram, Kind: feedlake.KindPost, ObservedAt: now.UTC(), Payload: raw}
 }
 
 // finish adds p when it has what every post needs.

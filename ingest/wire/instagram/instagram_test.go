@@ -14,6 +14,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/wire"
 	"github.com/feedlake/feedlake/ingest/wire/instagram"
+	"github.com/feedlake/feedlake/ingest/wire/wiretest"
 )
 
 var now = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
@@ -56,7 +57,7 @@ func TestPage(t *testing.T) {
 	for i := range want {
 		want[i].Kind, want[i].ObservedAt, want[i].Payload = feedlake.KindPost, now, string(page.Data[i])
 	}
-	if d := cmp.Diff(want, b.Posts); d != "" || len(b.Rejects) > 0 {
+	if d := cmp.Diff(wiretest.Of(wire.Instagram, want), b.Posts); d != "" || len(b.Rejects) > 0 {
 		t.Errorf("%s%v", d, b.Rejects)
 	}
 	for _, p := range b.Posts {
@@ -94,7 +95,7 @@ func TestRecord(t *testing.T) {
 		ID: "17900000000000009", URI: "https://www.instagram.com/p/CtestAAA009/", Kind: feedlake.KindPost, Payload: last,
 		CreatedAt: time.Date(2023, 6, 12, 19, 20, 2, 0, time.UTC), ObservedAt: now,
 	})
-	if d := cmp.Diff(want, b.Posts); d != "" {
+	if d := cmp.Diff(wiretest.Of(wire.Instagram, want), b.Posts); d != "" {
 		t.Error(d)
 	}
 	var reasons []string

@@ -27,7 +27,7 @@ func Activity(raw string, now time.Time, position string, b *wire.Batch) {
 		b.Reject(notPublic, "", position, now)
 		return
 	}
-	p := feedlake.Post{Kind: feedlake.KindPost, ObservedAt: now, Payload: raw, AuthorID: a.Get("actor").String()}
+	p := feedlake.Post{Network: wire.Mastodon, Kind: feedlake.KindPost, ObservedAt: now, Payload: raw, AuthorID: a.Get("actor").String()}
 	published := a.Get("published").String()
 	switch o := a.Get("object"); {
 	case kind == "Announce":

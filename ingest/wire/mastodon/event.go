@@ -33,7 +33,7 @@ func Event(name, data, server string, seen func(id string) (uri string, created 
 			return
 		}
 		b.Posts = append(b.Posts, feedlake.Post{
-			ID: uri, Kind: kind, CreatedAt: at.UTC(), ObservedAt: now, Deleted: true,
+			Network: wire.Mastodon, ID: uri, Kind: kind, CreatedAt: at.UTC(), ObservedAt: now, Deleted: true,
 			Payload: `{"event":"delete","payload":"` + id + `"}`,
 		})
 	}

@@ -39,7 +39,7 @@ func Status(raw, server string, now time.Time, position string, b *wire.Batch) {
 		b.Reject(reason, raw, position, now)
 		return
 	}
-	p := feedlake.Post{Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
+	p := feedlake.Post{Network: wire.Mastodon, Kind: feedlake.KindPost, ObservedAt: now, Payload: raw}
 	var s status
 	gjson.Parse(raw).ForEach(func(k, v gjson.Result) bool {
 		s.field(k.Str, v, &p, b)
@@ -50,6 +50,9 @@ func Status(raw, server string, now time.Time, position string, b *wire.Batch) {
 	switch {
 	case s.uri == "":
 		b.Reject("the status has no uri", raw, position, now)
+		return
+	case s.visibility == "" && s.content == "":
+		b.Reject("no status: it has neither content nor visibility", raw, position, now)
 		return
 	case s.visibility != public || hidden:
 		b.Reject(notPublic, "", position, now)

@@ -11,6 +11,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/wire"
 	"github.com/feedlake/feedlake/ingest/wire/mastodon"
+	"github.com/feedlake/feedlake/ingest/wire/wiretest"
 )
 
 const (
@@ -79,7 +80,7 @@ func TestRecord(t *testing.T) {
 			if c.want != nil {
 				want = []feedlake.Post{*c.want}
 			}
-			if d := cmp.Diff(want, b.Posts, cmpopts.IgnoreFields(feedlake.Post{}, "Payload")); d != "" {
+			if d := cmp.Diff(wiretest.Of(wire.Mastodon, want), b.Posts, cmpopts.IgnoreFields(feedlake.Post{}, "Payload")); d != "" {
 				t.Error(d)
 			}
 			var reason string

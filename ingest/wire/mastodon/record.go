@@ -42,13 +42,21 @@ func record(v gjson.Result, now time.Time, position string, depth int, b *wire.B
 			return true
 		})
 	}
+	var list gjson.Result
+	twice := false
+	if v.Get("orderedItems").Exists() {
+		list, twice = items(v)
+	}
 	switch {
 	case depth == 0:
 		b.Reject("lists within lists", v.Raw, position, now)
 	case v.IsArray():
 		each(v, "record")
-	case v.Get("orderedItems").IsArray():
-		each(v.Get("orderedItems"), "item")
+	case list.IsArray():
+		if twice {
+			b.Reject("orderedItems stands more than once: the last list counts, another is not read", "", position, now)
+		}
+		each(list, "item")
 	case v.Get("interactions").IsArray():
 		each(v.Get("interactions"), "answer")
 	case v.Get("method").Exists() && v.Get("body").Exists():
@@ -60,6 +68,22 @@ func record(v gjson.Result, now time.Time, position string, depth int, b *wire.B
 	default:
 		Status(v.Raw, "", now, position, b)
 	}
+}
+
+// items is the list of an outbox. Mastodon 4.2 and 4.3 write the key twice; the
+// last list counts that holds something. twice: there is another such list.
+func items(v gjson.Result) (list gjson.Result, twice bool) {
+	v.ForEach(func(k, e gjson.Result) bool {
+		if k.Str == "orderedItems" && e.IsArray() {
+			full, had := e.Get("0").Exists(), list.Get("0").Exists()
+			twice = twice || (full && had)
+			if full || !had {
+				list = e
+			}
+		}
+		return true
+	})
+	return list, twice
 }
 
 // body is a recorded body, which may lie in a string.

@@ -129,6 +129,7 @@ func compare(t *testing.T, name string, p feedlake.Post) {
 	if s.Card != nil && s.Card.URL != "" {
 		want.URLs = []string{s.Card.URL}
 	}
+	want.Network = wire.Mastodon
 	if d := cmp.Diff(want, p); d != "" {
 		t.Errorf("%s: status %s: %s", name, s.ID, d)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/wire"
 	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
 
@@ -41,7 +42,10 @@ func (r *reader) add(kind string, f *fields, escaped bool) {
 		r.reject(reason, f.raw)
 		return
 	}
-	p := feedlake.Post{ID: id, Kind: feedlake.KindPost, CreatedAt: time.Unix(at, 0).UTC(), ObservedAt: r.observed(f), Payload: f.raw}
+	p := feedlake.Post{
+		Network: wire.Reddit, ID: id, Kind: feedlake.KindPost,
+		CreatedAt: time.Unix(at, 0).UTC(), ObservedAt: r.observed(f), Payload: f.raw,
+	}
 	r.count(f.score, &p.Likes)
 	unescape := unescaper(f, escaped)
 	if strings.HasPrefix(id, kindComment) {
@@ -76,7 +80,7 @@ func (r *reader) submission(f *fields, p *feedlake.Post, unescape func(string) s
 		p.URLs = []string{link}
 	}
 	if of := scan.Text(f.crosspost); of != "" {
-		p.Kind, p.RepostOf = feedlake.KindRepost, of
+		p.Kind, p.QuoteOf = feedlake.KindQuote, of
 	}
 	r.count(f.comments, &p.Replies)
 	r.count(f.crossposts, &p.Reposts)

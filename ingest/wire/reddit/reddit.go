@@ -7,7 +7,8 @@
 // Ids are full names, t3_ for submissions and t1_ for comments. The author's id is
 // the full name t2_ where a record has it, else the name. The score becomes
 // likes, but for a comment that hides it; num_comments replies, num_crossposts
-// reposts, crosspost_parent the post repeated.
+// reposts, crosspost_parent the post quoted: a crosspost has a title, votes and
+// comments of its own.
 //
 // A post that was deleted or removed, also after an archive took it, becomes a
 // deletion: no text, no author, and of the payload only what names it.

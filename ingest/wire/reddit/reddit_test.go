@@ -47,7 +47,7 @@ func TestRecord(t *testing.T) {
 		{"interaction", `[{"recorded_at":"2016-07-04T00:04:51","body":` + hidden + `}]`, []feedlake.Post{with(comment, func(p *feedlake.Post) { p.ObservedAt = time.Date(2016, 7, 4, 0, 4, 51, 0, time.UTC) })}},
 		{"cassette", `{"http_interactions":[{"recorded_at":"2016-07-04T00:04:51","response":{"body":{"string":` + quoted(hidden) + `}}}]}`, []feedlake.Post{with(comment, func(p *feedlake.Post) { p.ObservedAt = time.Date(2016, 7, 4, 0, 4, 51, 0, time.UTC) })}},
 		{"crosspost", `{"name":"t3_b","created_utc":5e8,"title":"x","crosspost_parent":"t3_a","url":"/r/tea/comments/a/x/","is_self":false}`, []feedlake.Post{{
-			ID: "t3_b", URI: "https://www.reddit.com/comments/b/", Kind: "repost", CreatedAt: unix(5e8), ObservedAt: now, Text: "x", URLs: []string{"https://www.reddit.com/r/tea/comments/a/x/"}, RepostOf: "t3_a",
+			ID: "t3_b", URI: "https://www.reddit.com/comments/b/", Kind: "quote", CreatedAt: unix(5e8), ObservedAt: now, Text: "x", URLs: []string{"https://www.reddit.com/r/tea/comments/a/x/"}, QuoteOf: "t3_a",
 		}}},
 		{"author gone, post not", `{"name":"t3_b","author":"[deleted]","created_utc":500000000,"title":"x","is_self":true,"url":"https://x.example"}`, []feedlake.Post{{
 			ID: "t3_b", URI: "https://www.reddit.com/comments/b/", Kind: "post", CreatedAt: unix(5e8), ObservedAt: now, Text: "x",
@@ -66,7 +66,7 @@ func TestRecord(t *testing.T) {
 				}
 				b.Posts[i].Payload = ""
 			}
-			if d := cmp.Diff(tt.want, b.Posts); d != "" {
+			if d := cmp.Diff(wiretest.Of(wire.Reddit, tt.want), b.Posts); d != "" {
 				t.Error(d)
 			}
 		})
@@ -226,7 +226,7 @@ func TestRecorded(t *testing.T) {
 				got[p.ID] = p
 			}
 			for id, p := range want {
-				p.Payload = ""
+				p.Payload, p.Network = "", wire.Reddit
 				want[id] = p
 			}
 			if len(b.Posts) != len(want) || len(want) == 0 {

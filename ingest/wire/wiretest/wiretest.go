@@ -5,7 +5,10 @@ package wiretest
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"github.com/feedlake/feedlake"
 )
 
 // Path is where a recorded file or folder lies, by its path below data/api of
@@ -44,6 +47,15 @@ func Glob(t testing.TB, folder, pattern string) map[string]string {
 	out := map[string]string{}
 	for _, p := range paths {
 		out[filepath.Base(p)] = Read(t, folder, filepath.Base(p))
+	}
+	return out
+}
+
+// Of is posts as a decoder of a network gives them.
+func Of(network string, posts []feedlake.Post) []feedlake.Post {
+	out := slices.Clone(posts)
+	for i := range out {
+		out[i].Network = network
 	}
 	return out
 }

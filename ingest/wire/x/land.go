@@ -69,11 +69,13 @@ func (p *page) land(position string, b *wire.Batch) {
 
 // add makes a post of t, or says why it cannot.
 func (p *page) add(t *post, x index, payload string, b *wire.Batch) (reason string) {
-	out := feedlake.Post{ID: t.id, ObservedAt: p.seen, AuthorID: t.author, Lang: strings.ToLower(t.lang), Payload: payload}
+	out := feedlake.Post{Network: wire.X, ID: t.id, ObservedAt: p.seen, AuthorID: t.author, Lang: strings.ToLower(t.lang), Payload: payload}
 	at, ok := moment(t.created, t.id)
 	switch {
 	case t.id == "":
 		return "the post has no id"
+	case !t.inline && t.note == "": // every post that the API gives has one, other objects have none
+		return "no post of X: it has no text"
 	case !ok:
 		return "the post has no time"
 	}

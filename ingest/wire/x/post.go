@@ -285,14 +285,7 @@ func kindOf(refs []ref, to *feedlake.Post) {
 			to.RepostOf = r.id
 		}
 	}
-	switch {
-	case to.RepostOf != "":
-		to.Kind = feedlake.KindRepost
-	case to.ReplyTo != "":
-		to.Kind = feedlake.KindReply
-	case to.QuoteOf != "":
-		to.Kind = feedlake.KindQuote
-	}
+	related(to)
 }
 
 // plain undoes the escapes that X puts into texts; it knows no others.

@@ -14,8 +14,10 @@ import (
 // Record adds a record of an archive to b, whatever its form: an answer of
 // version 2 (a page or a stream's line, of twarc or not), a flattened line of
 // twarc, a bare post, an answer of search in version 1.1, a status, a notice of
-// deletion in a stream, or a line of a compliance job's result. What twarc got
-// was seen when twarc says so, and everything else now.
+// deletion in a stream, a line of the result of a compliance job over posts, a
+// post of the website as Zeeschuimer or 4CAT keep it, or one of the archive that X
+// gives people of their own account. What twarc or Zeeschuimer got was seen when
+// they say so, and everything else now.
 func Record(raw string, now time.Time, position string, b *wire.Batch) {
 	if reason := object(&raw); reason != "" {
 		b.Reject(reason, raw, position, now)
@@ -29,6 +31,10 @@ func Record(raw string, now time.Time, position string, b *wire.Batch) {
 		has[k] = true
 	}
 	switch {
+	case has["legacy"], has["data"] && has["source_platform"]:
+		website(raw, now, position, b)
+	case has["tweet"]:
+		archived(raw, now, position, b)
 	case has["statuses"]:
 		statuses(raw, now, position, b)
 	case has["id_str"]:
@@ -36,6 +42,10 @@ func Record(raw string, now time.Time, position string, b *wire.Batch) {
 	case has["delete"]:
 		notice(raw, now, position, b)
 	case has["id"] && has["action"]:
+		if account(raw) {
+			b.Reject("a line of a compliance job over users, which is read with \"shape: x-users\"", raw, position, now)
+			return
+		}
 		deletion(raw, now, position, b)
 	case has["id"]:
 		single(raw, now, position, b)
@@ -82,6 +92,40 @@ func Deletion(raw string, now time.Time, position string, b *wire.Batch) {
 	deletion(raw, now, position, b)
 }
 
+// firstOf2008 is below the ids of posts made in 2008 or later. Those of accounts
+// were below it until ids began to hold the time.
+const firstOf2008 = 400_000_000
+
+// account reports that a line of a compliance job is about no post: its number is
+// too small for a post of its time. Accounts of before 2008, and those whose
+// numbers hold the time, cannot be told from posts.
+func account(raw string) bool {
+	r := gjson.GetMany(raw, "id", "created_at")
+	n, err := strconv.ParseInt(r[0].String(), 10, 64)
+	at, ok := moment(r[1].Str, "")
+	switch {
+	case err != nil || !ok:
+		return false
+	case n < firstOf2008:
+		return at.Year() >= 2008
+	}
+	return n < firstSnowflake && at.Year() >= 2011
+}
+
+// Users adds a line of the result of a compliance job over users, from an archive;
+// see DeletedUser.
+func Users(raw string, now time.Time, position string, b *wire.Batch) {
+	if reason := object(&raw); reason != "" {
+		b.Reject(reason, raw, position, now)
+		return
+	}
+	if gjson.Get(raw, "action").Str != "delete" {
+		b.Reject("no line of a compliance job over users", raw, position, now)
+		return
+	}
+	DeletedUser(raw, now, position, b)
+}
+
 // DeletedUser adds a line of the result of a compliance job over users to b, as
 // the deletion of an account: its posts may not be kept as they were, whatever the
 // reason. It is of the moment at which it was learnt.
@@ -97,7 +141,8 @@ func DeletedUser(raw string, now time.Time, position string, b *wire.Batch) {
 	}
 	address := accounts + id
 	b.Posts = append(b.Posts, feedlake.Post{
-		ID: address, URI: address, Kind: feedlake.KindAccount, AuthorID: id, CreatedAt: now, ObservedAt: now, Deleted: true, Payload: raw,
+		Network: wire.X, ID: address, URI: address, Kind: feedlake.KindAccount, AuthorID: id,
+		CreatedAt: now, ObservedAt: now, Deleted: true, Payload: raw,
 	})
 }
 
@@ -130,7 +175,7 @@ func gone(id string, at time.Time, ok bool, raw string, now time.Time, position 
 		b.Reject("the deletion does not tell when its post was created", raw, position, now)
 	default:
 		b.Posts = append(b.Posts, feedlake.Post{
-			ID: id, URI: site + id, Kind: feedlake.KindPost, CreatedAt: at, ObservedAt: now, Deleted: true, Payload: raw,
+			Network: wire.X, ID: id, URI: site + id, Kind: feedlake.KindPost, CreatedAt: at, ObservedAt: now, Deleted: true, Payload: raw,
 		})
 	}
 }

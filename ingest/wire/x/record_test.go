@@ -12,6 +12,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/wire"
+	"github.com/feedlake/feedlake/ingest/wire/wiretest"
 	"github.com/feedlake/feedlake/ingest/wire/x"
 )
 
@@ -94,7 +95,7 @@ func TestRecord(t *testing.T) {
 					t.Error("no payload")
 				}
 			}
-			if d := cmp.Diff(c.want, b.Posts, cmpopts.IgnoreFields(feedlake.Post{}, "Payload"), cmpopts.EquateEmpty()); d != "" {
+			if d := cmp.Diff(wiretest.Of(wire.X, c.want), b.Posts, cmpopts.IgnoreFields(feedlake.Post{}, "Payload"), cmpopts.EquateEmpty()); d != "" {
 				t.Error(d)
 			}
 			if c.reject == "" && len(b.Rejects) > 0 || c.reject != "" && (len(b.Rejects) != 1 || b.Rejects[0].Reason != c.reject || b.Rejects[0].Position != "place") {

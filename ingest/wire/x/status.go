@@ -2,6 +2,7 @@ package x
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,9 +36,13 @@ func status(raw string, now time.Time, position string, b *wire.Batch) {
 		f[k.Str] = v
 		return true
 	})
-	p := feedlake.Post{ID: f["id_str"].Str, ObservedAt: now, Kind: feedlake.KindPost, Lang: strings.ToLower(f["lang"].Str), Payload: raw}
+	p := feedlake.Post{Network: wire.X, ID: f["id_str"].Str, ObservedAt: now, Kind: feedlake.KindPost, Lang: strings.ToLower(f["lang"].Str), Payload: raw}
 	if p.ID == "" {
 		b.Reject("the status has no id_str", raw, position, now)
+		return
+	}
+	if !f["text"].Exists() && !f["full_text"].Exists() {
+		b.Reject("no post of X: it has no text", raw, position, now)
 		return
 	}
 	at, err := time.Parse(time.RubyDate, f["created_at"].Str)
@@ -59,13 +64,9 @@ func status(raw string, now time.Time, position string, b *wire.Batch) {
 	} else {
 		written(raw, &p)
 	}
-	switch {
-	case p.RepostOf != "":
+	related(&p)
+	if !f["user"].Exists() && strings.HasPrefix(p.Text, "RT @") { // an account's archive does not name what it repeats
 		p.Kind = feedlake.KindRepost
-	case p.ReplyTo != "":
-		p.Kind = feedlake.KindReply
-	case p.QuoteOf != "":
-		p.Kind = feedlake.KindQuote
 	}
 	b.Posts = append(b.Posts, p)
 }
@@ -96,9 +97,10 @@ func values(list gjson.Result, field string) []string {
 	return out
 }
 
-// natural stores a count that is there.
+// natural stores a count that is there, also one that is spelled as a text.
 func natural(b *wire.Batch, v gjson.Result, to **int64) {
-	if v.Type == gjson.Number && v.Num >= 0 {
-		*to = b.Count(v.Int())
+	n, err := strconv.ParseInt(strings.Trim(v.Raw, `"`), 10, 64)
+	if err == nil && n >= 0 {
+		*to = b.Count(n)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/wire"
+	"github.com/feedlake/feedlake/ingest/wire/wiretest"
 	"github.com/feedlake/feedlake/ingest/wire/x"
 )
 
@@ -45,7 +46,7 @@ func TestStatuses(t *testing.T) {
 				}
 				b.Posts[i].Payload = ""
 			}
-			if d := cmp.Diff(wanted, b.Posts); d != "" || len(b.Rejects) > 0 {
+			if d := cmp.Diff(wiretest.Of(wire.X, wanted), b.Posts); d != "" || len(b.Rejects) > 0 {
 				t.Error(d, b.Rejects)
 			}
 		})

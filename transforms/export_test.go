@@ -1,0 +1,4 @@
+package transforms
+
+// NewestOrder is the order of versions in which scattered posts are judged.
+const NewestOrder = newest
