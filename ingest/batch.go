@@ -31,6 +31,7 @@ type batch struct {
 type rules struct {
 	erased     *lake.Erasures
 	notBefore  time.Time
+	reading    int64 // of the source, for every post
 	pseudonyms *Pseudonyms
 }
 
@@ -69,7 +70,7 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		}
 		post.RunID = runID
 		b.seq++
-		post.Seq = b.seq
+		post.Seq, post.Reading = b.seq, b.reading
 		if post.Deleted && (post.Kind == feedlake.KindAccount || post.Kind == feedlake.KindLocal) {
 			b.isUnnamed(post.Source)
 		}

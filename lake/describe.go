@@ -70,7 +70,8 @@ func Describe() map[string]Description {
 		}},
 		Trends().Name: {About: "each hashtag's hour against what the count model expected", Columns: map[string]string{
 			"source": "source of the posts", "hashtag": "in lower case, without '#'", "hour": "UTC hour", "day": "UTC day of the hour",
-			"observed": "posts of the hour with the hashtag", "expected": "posts that the model expected", "p_value": "chance of so many posts or more (0 to 1)",
+			"observed": "posts of the hour with the hashtag", "expected": "posts that the model expected", "expected_day": "posts that the model expected over all hours of the day, those without the hashtag too",
+			"p_value": "chance of so many posts or more (0 to 1)",
 			"q_value": "p_value corrected for the tests of the hour (0 to 1)", "score": "-log10 of p_value", "trending": "whether the hour counts as trending",
 			"model": "name of the model", "model_version": "its version", "input_snapshot": "snapshot of features.hashtag_hourly that was read", "run_id": "the run that judged it",
 		}, Additive: []string{"observed", "expected"}},

@@ -71,7 +71,7 @@ func TestBadInput(t *testing.T) {
 		{"half a Parquet file", "a.parquet", pq[:len(pq)/2], "", nil, []string{"a.parquet:1: file is no whole Parquet file"}},
 		{"Parquet of noise", "a.parquet", "PAR1" + noise(3000) + "PAR1", "", nil, []string{"a.parquet:1: file is no whole Parquet file"}},
 		{"Parquet with a damaged row group", "a.parquet", crossed(pq, 10, 80), "", numbers(5, 10), []string{"a.parquet:1: row group 0 is damaged, its last 5 rows are lost"}},
-		{"Parquet without the column", "a.parquet", pq, "map: {id: nr, created_at: {path: at, time: unix}}\n", nil, []string{`a.parquet:1: file has no column "nr" for id; its columns: id, at, t, n; no record of the file can be read`}},
+		{"Parquet without the column", "a.parquet", pq, "map: {id: {path: nr, optional: true}, created_at: {path: at, time: unix}}\n", nil, []string{`a.parquet:1: file has no column "nr" for id; its columns: id, at, t, n; no record of the file can be read`}},
 		{"empty file", "a.ndjson", "", "", nil, nil},
 		{"empty gzip", "a.ndjson.gz", "", "", nil, nil},
 		{"empty zstd", "a.ndjson.zst", "", "", nil, nil},

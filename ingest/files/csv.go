@@ -56,7 +56,7 @@ func newCSVReader(ctx context.Context, s *stream, rec records, c Config, e entry
 	if r.fault == "" && e.offset == 0 {
 		r.warnMissing(ctx)
 	}
-	for _, n := range r.names[:min(len(r.names), maxColumns)] {
+	for _, n := range r.names {
 		r.keys = append(r.keys, append(appendJSON(nil, n), ':'))
 	}
 	if s.offset > e.offset && e.offset > 0 {
@@ -98,6 +98,9 @@ func (r *csvReader) header(ctx context.Context) error {
 		}
 		end, state := csvRecord(w, r.comma, r.ended())
 		switch {
+		case state == csvWhole && bytes.Count(w[:end], []byte{r.comma}) >= maxColumns:
+			r.fault = fmt.Sprintf("header names more than %d columns", maxColumns)
+			return nil
 		case state == csvWhole:
 			var err error
 			if f, err = r.fields(w[:end]); err != nil {
@@ -142,9 +145,6 @@ func blankLines(w []byte, start bool) int {
 
 // columnFault says why the mapping cannot work with the columns; "" when it can.
 func (r *csvReader) columnFault() string {
-	if len(r.names) > maxColumns {
-		return fmt.Sprintf("header names %d columns, more than %d", len(r.names), maxColumns)
-	}
 	seen := make(map[string]bool, len(r.names))
 	for _, n := range r.names {
 		if seen[n] {

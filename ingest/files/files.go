@@ -88,6 +88,9 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 	return s, err
 }
 
+// Rereads reports that files can be read again: they lie where they lay.
+func (s *source) Rereads() bool { return true }
+
 // source is the open source. Between two calls of Fetch it keeps the file being
 // read, so that reading on needs no search for the place.
 type source struct {
@@ -108,6 +111,9 @@ type source struct {
 	usual int   // posts of the last page
 	done  int64 // compressed bytes of the files read to their end in this pass
 	total int64
+
+	judged  bool   // the mapping was compared with the files
+	warning string // what seems wrong with it
 }
 
 // object is a file that the path names.
@@ -175,6 +181,7 @@ func (s *source) fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 		out.Next = s.state.cursor()
 	}
 	s.usual = len(p.posts)
+	out.Warning = s.warning
 	out.Progress = ingest.Progress{Done: s.done, Total: s.total, Unit: "bytes", Place: place}
 	if s.open != nil {
 		out.Progress.Done += s.open.bytesRead()
@@ -202,6 +209,12 @@ func (s *source) start(ctx context.Context, from feedlake.Cursor) error {
 			s.todo = append(s.todo, o)
 			s.total += o.size
 		}
+	}
+	if !s.judged && len(s.todo) > 0 {
+		if s.warning, err = s.judge(ctx, all, from == ""); err != nil {
+			return err
+		}
+		s.judged = true
 	}
 	s.pass = true
 	s.env.Log.DebugContext(ctx, "files listed", "source", s.env.Name, "files", len(all), "to_read", len(s.todo))

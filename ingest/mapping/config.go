@@ -24,16 +24,17 @@ type Config struct {
 // Field says where one column comes from. In YAML its short form is the path
 // alone: "likes: ups" is "likes: {path: ups}".
 type Field struct {
-	Path    string            `yaml:"path"`    // gjson path into the record; a column's name for CSV and Parquet
-	Const   *Scalar           `yaml:"const"`   // this value for every record
-	Join    []string          `yaml:"join"`    // paths whose texts are joined; empty ones are left out
-	Sep     *string           `yaml:"sep"`     // between joined texts, one space when absent; for a list column: splits one text into items
-	Match   string            `yaml:"match"`   // regular expression; its first group, or all of it, is the value
-	Values  map[string]Scalar `yaml:"values"`  // replaces a value by another
-	Else    *Scalar           `yaml:"else"`    // for a value that Values does not list; without it the value passes
-	Default *Scalar           `yaml:"default"` // for a record without the value, or with an empty one
-	Time    Formats           `yaml:"time"`    // rfc3339 (default), unix, unix_ms, unix_us, or Go layouts, tried in turn
-	Zone    string            `yaml:"zone"`    // IANA zone of times that do not say theirs; UTC when absent
+	Path    string            `yaml:"path"`     // gjson path into the record; a column's name for CSV and Parquet
+	Const   *Scalar           `yaml:"const"`    // this value for every record
+	Join    []string          `yaml:"join"`     // paths whose texts are joined; empty ones are left out
+	Sep     *string           `yaml:"sep"`      // between joined texts, one space when absent; for a list column: splits one text into items
+	Match   string            `yaml:"match"`    // regular expression; its first group, or all of it, is the value
+	Values  map[string]Scalar `yaml:"values"`   // replaces a value by another
+	Else    *Scalar           `yaml:"else"`     // for a value that Values does not list; without it the value passes
+	Default *Scalar           `yaml:"default"`  // for a record without the value, or with an empty one
+	Time    Formats           `yaml:"time"`     // rfc3339 (default), unix, unix_ms, unix_us, or Go layouts, tried in turn
+	Zone    string            `yaml:"zone"`     // IANA zone of times that do not say theirs; UTC when absent
+	Option  bool              `yaml:"optional"` // records may lack the path: that none has it is no mistake
 }
 
 // field is Field without its methods, so that decoding it does not recurse.
@@ -133,6 +134,7 @@ type target struct {
 	times    []string
 	zone     *time.Location
 	unescape bool
+	option   bool
 }
 
 // Compile checks c and makes a plan of it. Its errors wrap feedlake.ErrConfig
@@ -171,6 +173,25 @@ func Compile(c Config, o Options) (*Plan, error) {
 	return p, nil
 }
 
+// Path is a path that a plan reads.
+type Path struct {
+	Path     string // as declared
+	Key      string // the key of Config that declares it, such as "map.text"
+	Optional bool
+}
+
+// Declared lists the paths that the plan reads, in the order of the columns that
+// they fill.
+func (p *Plan) Declared() []Path {
+	var out []Path
+	for _, t := range p.targets {
+		for _, s := range t.slots {
+			out = append(out, Path{p.paths[s], "map." + t.name, t.option})
+		}
+	}
+	return out
+}
+
 // Paths lists the paths that the plan reads from the top of a record, as
 // declared, with the column that each fills.
 func (p *Plan) Paths() map[string]string {
@@ -184,7 +205,7 @@ func (p *Plan) Paths() map[string]string {
 }
 
 func (p *Plan) compile(name string, col column, f Field) (target, error) {
-	t := target{name: name, column: col, sep: " ", zone: time.UTC}
+	t := target{name: name, column: col, sep: " ", zone: time.UTC, option: f.Option}
 	ways := 0
 	for _, given := range []bool{f.Path != "", f.Const != nil, len(f.Join) > 0} {
 		if given {
