@@ -96,8 +96,8 @@ generate: deps ## write generated files anew
 
 .PHONY: golden
 golden: deps ## write the expected results of golden tests anew; read the difference before you commit it
-	@go test ./sql -run Golden -update
-	@git status --short sql
+	@go test ./sql -run 'Golden|TablesDoc' -update
+	@git status --short sql docs
 
 .PHONY: fuzz
 fuzz: deps ## every fuzz target for FUZZTIME (10s)

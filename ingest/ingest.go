@@ -31,6 +31,15 @@ type Source interface {
 	Fetch(ctx context.Context, from feedlake.Cursor) (Page, error)
 }
 
+// Listener is a Source that hears what nobody tells again, such as a stream. What
+// its pages hold is landed before it has waited as long as Flush says, 0 for when
+// the run pleases; no page takes longer than half of that to fill. When ctx ends,
+// Fetch returns what it has heard, and the error with the next call.
+type Listener interface{ Flush() time.Duration }
+
+// DefaultFlush is the Flush of listeners whose configuration says none.
+const DefaultFlush = 10 * time.Second
+
 // Page is one answer of a source: some records and the cursor behind them.
 type Page struct {
 	Posts    []feedlake.Post

@@ -74,13 +74,16 @@ func Labels() Spec {
 }
 
 // SentimentScores is ml.sentiment_scores: what a version of the sentiment model
-// says of one text of a post. Rows are only ever added.
+// says of one text of a post, or why it says nothing (unscored: language or
+// empty). The version that judged a partition first judges what comes late to it
+// (docs/adr/0016); to judge again replaces the partition.
 func SentimentScores() Spec {
 	return Spec{
 		Name: "ml.sentiment_scores",
 		Columns: columns("source", "VARCHAR", "id", "VARCHAR", "day", "DATE", "text_md5", "VARCHAR", "label", "VARCHAR",
 			"p_negative", "DOUBLE", "p_neutral", "DOUBLE", "p_positive", "DOUBLE", "confidence", "DOUBLE",
-			"model", "VARCHAR", "model_version", "BIGINT", "input_snapshot", "BIGINT", "run_id", "VARCHAR", "scored_at", "TIMESTAMPTZ"),
+			"model", "VARCHAR", "model_version", "BIGINT", "input_snapshot", "BIGINT", "run_id", "VARCHAR", "scored_at", "TIMESTAMPTZ",
+			"unscored", "VARCHAR"),
 		Partition: []string{"source", "day"},
 		Key:       []string{"source", "id", "text_md5", "model", "model_version"},
 	}
@@ -95,13 +98,36 @@ func Champions() Spec {
 	}
 }
 
-// Trends is ml.trends: each hashtag's hour against what the count model expected.
+// Confusion is ml.confusion: what a version of the sentiment model made of the
+// held-out texts of each label, and how counts of its answers are corrected by
+// that. Rows are only ever added. said_ counts its labels, mean_ is the mean of
+// its probabilities; weight_ is what a text's probability of each class adds to the
+// estimated number of texts of the label, spread_ the variance of that for a text
+// of each class; doubt is the variance of what is known of the label's texts as a
+// share of what one text has.
+func Confusion() Spec {
+	return Spec{
+		Name: "ml.confusion",
+		Columns: columns("model", "VARCHAR", "version", "BIGINT", "label", "VARCHAR", "texts", "BIGINT",
+			"said_negative", "BIGINT", "said_neutral", "BIGINT", "said_positive", "BIGINT",
+			"mean_negative", "DOUBLE", "mean_neutral", "DOUBLE", "mean_positive", "DOUBLE",
+			"weight_negative", "DOUBLE", "weight_neutral", "DOUBLE", "weight_positive", "DOUBLE",
+			"spread_negative", "DOUBLE", "spread_neutral", "DOUBLE", "spread_positive", "DOUBLE",
+			"doubt", "DOUBLE", "run_id", "VARCHAR"),
+		Key: []string{"model", "version", "label"},
+	}
+}
+
+// Trends is ml.trends: each hour with posts of a hashtag against what the count
+// model expected. expected_day is what it expected of all hours of the day, those
+// without posts too, from the hour in which the source began; it is there for the
+// hashtags that lead the day.
 func Trends() Spec {
 	return Spec{
 		Name: "ml.trends",
 		Columns: columns("source", "VARCHAR", "hashtag", "VARCHAR", "hour", "TIMESTAMPTZ", "day", "DATE",
 			"observed", "BIGINT", "expected", "DOUBLE", "p_value", "DOUBLE", "q_value", "DOUBLE", "score", "DOUBLE", "trending", "BOOLEAN",
-			"model", "VARCHAR", "model_version", "BIGINT", "input_snapshot", "BIGINT", "run_id", "VARCHAR"),
+			"model", "VARCHAR", "model_version", "BIGINT", "input_snapshot", "BIGINT", "run_id", "VARCHAR", "expected_day", "DOUBLE"),
 		Partition: []string{"source", "day"},
 		Key:       []string{"source", "hashtag", "hour"},
 	}
@@ -132,5 +158,5 @@ func Erased() Spec {
 // Fixed lists the specs of the tables that feedlake itself writes, beside those
 // that SQL models make.
 func Fixed() []Spec {
-	return []Spec{RawPosts(), RawRejects(), Scattered(), Labels(), SentimentScores(), Champions(), Trends(), Steps(), Erased()}
+	return []Spec{RawPosts(), RawRejects(), Scattered(), Labels(), SentimentScores(), Champions(), Confusion(), Trends(), Steps(), Erased()}
 }

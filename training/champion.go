@@ -210,8 +210,8 @@ type championRow struct {
 // championsState is the property of ml.champions that says what it holds.
 const championsState = "feedlake.champions"
 
-// Sync finishes promotions that were cut off and brings ml.champions to what the
-// registry says. It writes nothing when nothing differs.
+// Sync finishes promotions that were cut off and brings ml.champions and
+// ml.confusion to what the registry says. It writes nothing when nothing differs.
 func (r *Registry) Sync(ctx context.Context, runID string) error {
 	models, err := r.Models()
 	if err != nil {
@@ -232,6 +232,9 @@ func (r *Registry) Sync(ctx context.Context, runID string) error {
 		}
 		rows = append(rows, championRow{Model: m, Version: int64(c.Version), PromotedAt: r.now().UTC(), RunID: runID})
 		want = append(want, fmt.Sprintf("%s@%d", m, c.Version))
+	}
+	if err := r.syncConfusion(ctx, models, runID); err != nil {
+		return err
 	}
 	state := strings.Join(want, ",")
 	old, err := r.lake.Property(ctx, "ml.champions", championsState)

@@ -30,7 +30,7 @@ func openAt(t *testing.T, dir string, ic lake.Interceptor) *lake.Lake {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	if ic == nil {
-		for _, s := range []lake.Spec{lake.Labels(), lake.Champions()} {
+		for _, s := range []lake.Spec{lake.Labels(), lake.Champions(), lake.Confusion()} {
 			if err := l.Ensure(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}

@@ -18,10 +18,11 @@ type Evaluation struct {
 	MacroRecall float64        `json:"macro_recall"` // mean recall of the classes: AvgRec of SemEval-2017 task 4 (Rosenthal et al. 2017)
 	MacroF1     float64        `json:"macro_f1"`     // mean of the classes' F1
 	Classes     []ClassMetrics `json:"classes"`
-	Confusion   [][]int        `json:"confusion"` // [label][prediction], in the order of SentimentLabels
-	LogLoss     float64        `json:"log_loss"`  // mean of -ln p(label), p at least 1e-12
-	Brier       float64        `json:"brier"`     // mean over texts of Σ(p-y)² over the classes (Brier 1950): 0 to 2
-	ECE         float64        `json:"ece"`       // expected calibration error of the chosen class in 15 equal bins (Guo et al. 2017)
+	Confusion   [][]int        `json:"confusion"`            // [label][prediction], in the order of SentimentLabels
+	Correction  *Correction    `json:"correction,omitempty"` // nil where the examples do not tell one
+	LogLoss     float64        `json:"log_loss"`             // mean of -ln p(label), p at least 1e-12
+	Brier       float64        `json:"brier"`                // mean over texts of Σ(p-y)² over the classes (Brier 1950): 0 to 2
+	ECE         float64        `json:"ece"`                  // expected calibration error of the chosen class in 15 equal bins (Guo et al. 2017)
 }
 
 // ClassMetrics measures one class; a quotient 0/0 is 0.
@@ -46,12 +47,14 @@ func Evaluate(truth []int, pred []Prediction) (Evaluation, error) {
 		e.Confusion[c] = make([]int, classes)
 	}
 	var bins calibration
+	var given contributions
 	for i, y := range truth {
 		if y < 0 || y >= classes {
 			return e, fmt.Errorf("evaluate: label %d of %d: %w", y, classes, feedlake.ErrRejected)
 		}
 		p, said := pred[i].P, pred[i].Label()
 		e.Confusion[y][said]++
+		given.add(y, p)
 		e.LogLoss -= math.Log(max(p[y], 1e-12))
 		for c, v := range p {
 			if c == y {
@@ -66,6 +69,7 @@ func Evaluate(truth []int, pred []Prediction) (Evaluation, error) {
 		e.LogLoss, e.Brier, e.ECE = e.LogLoss/n, e.Brier/n, bins.gap()/n
 	}
 	e.summarise()
+	e.Correction = given.correction()
 	return e, nil
 }
 

@@ -38,10 +38,19 @@ func (g *Graph) Model(table string) (Model, bool) {
 // in tables. All faults of all files are reported together: a head that cannot
 // be read, two models of one table, an input that nobody makes, a table that is
 // read without being an input, a cycle.
-func Load(fsys fs.FS, tables ...string) (*Graph, error) {
+func Load(fsys fs.FS, tables ...string) (*Graph, error) { return LoadWith(fsys, "", tables...) }
+
+// LoadWith is Load for models that call macros: the definitions of functions that
+// an engine lacks, each a CREATE MACRO statement. They say what a model means, so
+// that one that changes builds the tables anew of the models that call it.
+func LoadWith(fsys fs.FS, macros string, tables ...string) (*Graph, error) {
 	models, err := readModels(fsys)
 	if err != nil {
 		return nil, err
+	}
+	shim := parseMacros(macros)
+	for i := range models {
+		models[i].Hash = models[i].hash(shim)
 	}
 	g := &Graph{byName: map[string]int{}}
 	var faults []error

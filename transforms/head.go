@@ -11,7 +11,7 @@ import (
 
 // headKeys are the keys that a head may have; "column" carries a name too.
 func headKeys() []string {
-	return []string{"model", "about", "inputs", "partition", "key", "column", "check"}
+	return []string{"model", "about", "inputs", "partition", "key", "additive", "column", "check"}
 }
 
 // head is the parser's state: where it is, and what it has seen.
@@ -44,7 +44,7 @@ func ParseModel(file string, text []byte) (Model, error) {
 	if err := h.finish(); err != nil {
 		return Model{}, err
 	}
-	h.model.Hash = h.model.hash()
+	h.model.Hash = h.model.hash(nil)
 	return h.model, nil
 }
 
@@ -59,7 +59,7 @@ func (h *head) parseLine(line string) error {
 	key, value = strings.TrimSpace(key), strings.TrimSpace(value)
 	word, name, _ := strings.Cut(key, " ")
 	if !ok || !slices.Contains(headKeys(), word) || (name != "") != (word == "column") {
-		return h.fail("the head's lines are '-- key: value' with one of the keys model, about, inputs, partition, key, 'column <name>', check; "+
+		return h.fail("the head's lines are '-- key: value' with one of the keys model, about, inputs, partition, key, additive, 'column <name>', check; "+
 			"an empty line ends the head", "head key %q is not known", key)
 	}
 	if value == "" {
@@ -80,6 +80,8 @@ func (h *head) parseLine(line string) error {
 		return h.parseColumns(value, &h.model.Partition)
 	case "key":
 		return h.parseColumns(value, &h.model.Key)
+	case "additive":
+		return h.parseColumns(value, &h.model.Additive)
 	case "column":
 		return h.parseDoc(strings.TrimSpace(name), value)
 	case "check":
@@ -120,7 +122,8 @@ func (h *head) parseName(value string) error {
 }
 
 func (h *head) parseInputs(value string) error {
-	const hint = "write the tables with commas between them, each with an optional look-back: features.entities back=28d"
+	const hint = "write the tables with commas between them, each with an optional look-back: features.entities back=28d, " +
+		"or the word lookup"
 	for item := range strings.SplitSeq(value, ",") {
 		words := strings.Fields(item)
 		if len(words) == 0 || len(words) > 2 || !isTable(words[0]) {
@@ -130,7 +133,10 @@ func (h *head) parseInputs(value string) error {
 		if slices.ContainsFunc(h.model.Inputs, func(o Input) bool { return o.Table == in.Table }) {
 			return h.fail(hint, "input %s stands twice", in.Table)
 		}
-		if len(words) == 2 {
+		switch {
+		case len(words) == 2 && words[1] == "lookup":
+			in.Lookup = true
+		case len(words) == 2:
 			days, ok := strings.CutPrefix(words[1], "back=")
 			n, err := strconv.Atoi(strings.TrimSuffix(days, "d"))
 			if !ok || err != nil || n < 1 || n > maxBack || !strings.HasSuffix(days, "d") {
@@ -224,6 +230,9 @@ func (h *head) documented() error {
 		return err
 	}
 	if err := use(h.seen["key"], "key", m.Key); err != nil {
+		return err
+	}
+	if err := use(h.seen["additive"], "additive", m.Additive); err != nil {
 		return err
 	}
 	for _, c := range m.Checks {

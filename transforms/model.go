@@ -20,10 +20,11 @@ type Model struct {
 	SQL       string            // the SELECT, head left out
 	File      string            // path of the file, for messages
 	Line      int               // line of File on which SQL begins
-	Hash      string            // 12 hex digits of what the rows depend on: SELECT, look-back, partition and key
+	Hash      string            // 12 hex digits of what the rows depend on: SELECT, macros that it calls, look-back, partition and key
 	Inputs    []Input           // in the order of the head
 	Partition []string          // column names; empty: one partition
 	Key       []string          // columns that identify a row
+	Additive  []string          // columns whose values may be summed over rows
 	Checks    []Check           // run on each partition before it is published
 	Columns   map[string]string // meaning of each documented column
 	Order     []string          // the documented columns in the order of the head
@@ -33,6 +34,10 @@ type Model struct {
 type Input struct {
 	Table string
 	Back  int // days of look-back: the rows of day D are read by the output days D to D+Back
+	// Lookup marks a table whose rows never change and are there before another
+	// input names them, such as what is known of a model version: new rows of it
+	// alone compute nothing anew.
+	Lookup bool
 }
 
 // ID names the model as rows remember it: "features.posts@<hash>".
@@ -45,16 +50,22 @@ func (m *Model) spec(cols []lake.Column) lake.Spec {
 
 // hash digests what the rows depend on. Comments and the rest of the head do
 // not count: a better sentence must not rebuild a table.
-func (m *Model) hash() string {
+func (m *Model) hash(shim macros) string {
 	var text strings.Builder
 	for _, in := range m.Inputs {
 		fmt.Fprintf(&text, "input %s %d\n", in.Table, in.Back)
+		if in.Lookup {
+			fmt.Fprintln(&text, "lookup")
+		}
 	}
 	fmt.Fprintf(&text, "partition %s\nkey %s\n", strings.Join(m.Partition, ","), strings.Join(m.Key, ","))
 	for line := range strings.SplitSeq(m.SQL, "\n") {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "--") {
 			fmt.Fprintln(&text, line)
 		}
+	}
+	for _, name := range shim.under(m.SQL) {
+		fmt.Fprintf(&text, "macro %s%s", name, shim[name])
 	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return hex.EncodeToString(sum[:])[:12]

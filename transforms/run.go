@@ -184,6 +184,10 @@ func (r *runner) pin(ctx context.Context, m *Model, st *state) ([]source, error)
 		if s.files, err = r.filesAt(ctx, in.Table, cur.ID); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
 		}
+		if in.Lookup {
+			inputs[i] = s
+			continue
+		}
 		s.changed, err = r.changedSince(ctx, in.Table, st.Inputs[in.Table], cur.ID)
 		switch {
 		case errors.Is(err, feedlake.ErrNotFound):

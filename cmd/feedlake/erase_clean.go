@@ -29,7 +29,7 @@ func (e *erasure) expireOrder(ctx context.Context) ([]string, error) {
 	for _, t := range all {
 		ns, _, _ := strings.Cut(t, ".")
 		switch {
-		case slices.Contains(late, t), t == "ml.champions", t == "marts.pipeline_runs", t == lake.Erased().Name:
+		case slices.Contains(late, t), t == "ml.champions", t == "ml.confusion", t == "marts.pipeline_runs", t == lake.Erased().Name:
 		case ns == "marts", ns == "features", ns == "ml", t == "ops.steps":
 			out = append(out, t)
 		}

@@ -19,7 +19,7 @@ var _ ingest.Holdings = holdings{}
 
 // latest are the posts of a source as they were seen last.
 const latest = `WITH latest AS (
-  SELECT id, arg_max(author_id, observed_at) FILTER (WHERE NOT deleted) AS author_id, arg_max(deleted, observed_at) AS deleted
+  SELECT id, arg_max(author_id, coalesce(observed_at, TIMESTAMPTZ '1970-01-01 00:00:00+00')) FILTER (WHERE NOT deleted) AS author_id, arg_max(deleted, coalesce(observed_at, TIMESTAMPTZ '1970-01-01 00:00:00+00')) AS deleted
   FROM raw.posts WHERE source = $1 AND kind IN ('post', 'reply', 'repost', 'quote', 'comment') GROUP BY id
 )`
 

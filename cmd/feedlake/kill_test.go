@@ -44,7 +44,7 @@ var killTables = map[string]string{
 	"ml.trends":          "select count(*), bit_xor(hash(source, hashtag, hour, observed, expected, trending)) from ml.trends",
 	"marts.sentiment":    "select count(*), bit_xor(hash(day, source, lang, posts, scored, negative, neutral, positive)) from marts.daily_sentiment",
 	"marts.volume":       "select count(*), bit_xor(hash(hour, source, lang, posts, authors)) from marts.volume",
-	"marts.engagement":   "select count(*), bit_xor(hash(day, source, lang, rated_posts, rate_sum)) from marts.engagement",
+	"marts.engagement":   "select count(*), bit_xor(hash(day, source, lang, copy, rated_posts, engagement, followers, median_rate)) from marts.engagement",
 	"marts.trending":     "select count(*), bit_xor(hash(day, source, hashtag, rank, posts, trending)) from marts.trending_hashtags",
 	"one version each":   "select count(*), count(distinct (source, id)) from features.posts",
 	"no doubled version": "select count(*), count(distinct (source, position)) from raw.rejects",

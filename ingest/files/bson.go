@@ -105,7 +105,7 @@ func (b *bsonReader) broken(p *page, why string) error {
 func (b *bsonReader) last(p *page) error {
 	switch why := b.damage(); {
 	case why != "":
-		b.reject(p, why+"; the documents before it are kept, the rest is read when the file changes", b.window())
+		b.reject(p, why+"; the documents before it are kept, "+b.rest(), b.window())
 	case len(b.window()) > 0:
 		b.reject(p, "last document is incomplete; it is read again when the file grows", b.window())
 	}

@@ -105,6 +105,9 @@ func (r *csvReader) header(ctx context.Context) error {
 		}
 		end, state := r.whole(w, r.ended())
 		switch {
+		case state == csvWhole && bytes.Count(w[:end], []byte{r.comma}) >= maxColumns:
+			r.fault = fmt.Sprintf("header names more than %d columns", maxColumns)
+			return nil
 		case state == csvWhole:
 			var err error
 			if f, err = r.fields(w[:end]); err != nil {
@@ -149,10 +152,12 @@ func blankLines(w []byte, start bool) int {
 
 // columnFault says why the mapping cannot work with the columns; "" when it can.
 func (r *csvReader) columnFault() string {
-	for i, n := range r.names {
-		if slices.Contains(r.names[:i], n) {
+	seen := make(map[string]bool, len(r.names))
+	for _, n := range r.names {
+		if seen[n] {
 			return fmt.Sprintf("header names column %q twice", n)
 		}
+		seen[n] = true
 	}
 	for _, path := range slices.Sorted(maps.Keys(r.rec.paths)) {
 		column := r.rec.paths[path]

@@ -69,8 +69,18 @@ func (s *state) entry(o object) entry {
 	return entry{}
 }
 
-// finished reports whether the file was read to its end and is as it was then.
-func (s *state) finished(o object) bool { return s.entry(o).mark == markOf(o) }
+// markOfRefused is the mark of a file that was read up to where it asks for a
+// longer window: it is read on when the bound is another one.
+func markOfRefused(o object, window int64) uint32 {
+	return uint32(xxhash.Sum64String(fmt.Sprintf("%s window %d", o.mark, window))>>32) | 1
+}
+
+// finished reports whether the file was read as far as it can be and is as it was
+// then.
+func (s *state) finished(o object, window int64) bool {
+	mark := s.entry(o).mark
+	return mark == markOf(o) || mark == markOfRefused(o, window)
+}
 
 func (s *state) set(o object, e entry) {
 	i, ok := s.find(pathOf(o))

@@ -69,7 +69,7 @@ func TestPrune(t *testing.T) {
 		t.Errorf("%d entries, pruned too early", len(s.entries))
 	}
 	s.prune([]object{kept})
-	if len(s.entries) != 1 || !s.finished(kept) {
+	if len(s.entries) != 1 || !s.finished(kept, defaultMaxWindow) {
 		t.Errorf("%d entries, want the file that is there", len(s.entries))
 	}
 }

@@ -36,6 +36,7 @@ type Config struct {
 	Escape      string                   `yaml:"escape"`           // CSV: quote or backslash, before a quote in a quoted field; told by the file when absent
 	Columns     []string                 `yaml:"columns"`          // CSV: names of the columns of files without a header
 	MaxRecord   int                      `yaml:"max_record_bytes"` // longer records are rejected; 8 MiB when absent
+	MaxWindow   int64                    `yaml:"max_window_bytes"` // of compressed files, which reading them may take in memory; 256 MiB when absent
 	S3          *S3Config                `yaml:"s3"`
 }
 
@@ -54,8 +55,6 @@ type limits struct{ bytes, records, block int }
 
 func usualLimits() limits { return limits{bytes: 2 << 20, records: 8192, block: 512 << 10} }
 
-const defaultMaxRecord = 8 << 20
-
 // Register adds the source to r.
 func Register(r ingest.Registry) { ingest.Add(r, Kind, Open) }
 
@@ -65,11 +64,8 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 	if c.Path == "" {
 		return nil, feedlake.Hint(fmt.Errorf("path: missing: %w", feedlake.ErrConfig), "say which files to read, such as \"path: data/**/*.ndjson.gz\"")
 	}
-	if c.MaxRecord == 0 {
-		c.MaxRecord = defaultMaxRecord
-	}
-	if c.MaxRecord < 0 {
-		return nil, fmt.Errorf("max_record_bytes: %d is no size: %w", c.MaxRecord, feedlake.ErrConfig)
+	if err := c.checkBounds(); err != nil {
+		return nil, err
 	}
 	if err := c.checkNames(); err != nil {
 		return nil, err
@@ -210,7 +206,7 @@ func (s *source) start(ctx context.Context, from feedlake.Cursor) error {
 	s.state = st
 	s.state.prune(all)
 	for _, o := range all {
-		if !s.state.finished(o) {
+		if !s.state.finished(o, s.cfg.MaxWindow) {
 			s.todo = append(s.todo, o)
 			s.total += o.size
 		}
@@ -270,7 +266,10 @@ func (s *source) readOn(ctx context.Context, p *page) error {
 	}
 	offset, digest := f.reader.place()
 	e := entry{offset: offset, digest: digest}
-	if end {
+	switch {
+	case end && f.over != nil && f.over() != nil:
+		e.mark = markOfRefused(f.object, s.cfg.MaxWindow)
+	case end:
 		e.mark = markOf(f.object)
 	}
 	s.state.set(f.object, e)
@@ -289,7 +288,8 @@ func (s *source) readOn(ctx context.Context, p *page) error {
 type openFile struct {
 	object
 	reader reader
-	read   func() int64 // compressed bytes read
+	read   func() int64      // compressed bytes read
+	over   func() *overError // which bound ended the file early, where one can
 	close  func() error
 }
 
@@ -341,7 +341,7 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 	if err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}
-	f := &openFile{object: o, read: st.compressed.count, close: func() error { s.window = st.buf; st.release(); return raw.Close() }}
+	f := &openFile{object: o, read: st.compressed.count, over: st.over, close: func() error { s.window = st.buf; st.release(); return raw.Close() }}
 	switch kind.format {
 	case formatCSV:
 		f.reader, err = newCSVReader(ctx, st, rec, s.cfg, e)

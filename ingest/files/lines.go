@@ -117,7 +117,7 @@ func lastRecord(s *stream, rec *records, p *page, whole func(rest string) bool) 
 	}
 	switch why := s.damage(); {
 	case why != "":
-		rec.reject(p, fmt.Sprintf("%s at line %d; the records before it are kept, the rest is read when the file changes", why, s.line), rest, at)
+		rec.reject(p, fmt.Sprintf("%s at line %d; the records before it are kept, %s", why, s.line, s.rest()), rest, at)
 	case rest != "":
 		rec.reject(p, "last record is incomplete; it is read again when the file grows", rest, at)
 	}

@@ -11,13 +11,8 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/text/transform"
 )
-
-// maxWindow is the largest zstd window that is read: 2 GiB, what
-// "zstd --long=31" writes.
-const maxWindow = 2 << 30
 
 // stream is an unpacked file seen through a window. It knows the place of the
 // window's start and the digest of everything before it.
@@ -84,12 +79,11 @@ func newStream(raw io.Reader, k fileKind, c Config, block int, window []byte) (*
 	case packGzip:
 		s.src = &lazy{open: func() (io.Reader, error) { return gzip.NewReader(bufio.NewReaderSize(s.compressed, 128<<10)) }}
 	case packZstd:
-		d, err := zstd.NewReader(bufio.NewReaderSize(s.compressed, 128<<10),
-			zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		z, err := newZstdReader(bufio.NewReaderSize(s.compressed, 128<<10), c.bounds())
 		if err != nil {
-			return nil, fmt.Errorf("open zstd: %w", err)
+			return nil, err
 		}
-		s.src, s.release = d, d.Close
+		s.src, s.release = z, z.Close
 	default:
 		s.src = s.compressed
 	}
@@ -183,8 +177,24 @@ func (s *stream) damage() string {
 		return ""
 	case errors.Is(s.err, io.ErrUnexpectedEOF):
 		return fmt.Sprintf("file is truncated: its %s data ends too early", s.pack)
+	case s.over() != nil:
+		return "file is not read on: " + s.over().Error()
 	}
 	return fmt.Sprintf("file is damaged: %v", s.err)
+}
+
+// over says which bound ended the file; nil: none did.
+func (s *stream) over() *overError {
+	over, _ := errors.AsType[*overError](s.err)
+	return over
+}
+
+// rest says when what stands behind the damage will be read.
+func (s *stream) rest() string {
+	if o := s.over(); o != nil && o.key != "" {
+		return "the rest is read once " + o.key + " is raised"
+	}
+	return "the rest is read when the file changes"
 }
 
 // skip consumes up to and with the next newline, however far it is, and returns

@@ -70,6 +70,7 @@ func (s *source) take(ctx context.Context, at *place, a page) (ingest.Page, erro
 	if a.next != "" && a.next == a.asked && len(posts) > 0 {
 		l.Same = true
 	}
+	b.Rejects, moved.Bad = moved.Bad.Fresh(b.Rejects)
 	l.At = moved
 	l.Answers++
 	s.meet(l, b.Posts)

@@ -3,6 +3,7 @@
 -- inputs: features.posts, features.entities
 -- partition: source, day
 -- key: source, author_id, day
+-- additive: posts, replies_made, reposts_made, likes, engagement, tags, urls
 -- column source: name of the configured source
 -- column author_id: stable id of the author, unique within the source
 -- column day: UTC day

@@ -3,6 +3,7 @@
 -- inputs: raw.posts, features.scattered
 -- partition: source, day
 -- key: source, id
+-- additive: likes, reposts, replies, views, engagement
 -- column source: name of the configured source
 -- column network: platform whose ids the source's posts carry; NULL where none is known
 -- column id: the post's id, unique within its network, or within its source where no network is known

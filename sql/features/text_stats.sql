@@ -16,8 +16,8 @@
 -- column upper_share: upper-case letters among the characters (0 to 1); NULL without text
 -- column marks: exclamation and question marks
 -- column numbers: runs of digits
--- column emoji: pictographs; a flag counts once, a skin tone does not count
--- column tags: hashtags in the text
+-- column emoji: emoji; a flag, a keycap, a family count once, a skin tone counts with who has it; arrows, boxes and signs such as ▶ and © only where they are marked as emoji
+-- column tags: hashtags in the text, by the rules of features.entities
 -- column copies: posts of the same source and day with the same norm, this one included
 -- check: not_null(source, id, day, lang, norm, norm_md5)
 -- check: unique(source, id)
@@ -26,7 +26,10 @@
 -- check: range(copies: 1..)
 
 -- In patterns ` stands for the backslash, which the engines' literals treat
--- differently.
+-- differently, % and ~ for sets of characters. Emoji are the sequences of
+-- Unicode's emoji-test.txt 17.0, and what later versions add to the same blocks:
+-- %, which are emoji by themselves, ~, which are with a variation selector only
+-- or within a sequence.
 with body as (
   select source, id, day, lang, coalesce(text, '') as t from features.posts
 ),
@@ -52,11 +55,17 @@ measured as (
          cast(length(t) - length(replace(replace(t, '!', ''), '?', '')) as bigint) as marks,
          cast(size(regexp_extract_all(t, '[0-9]+', 0)) as bigint) as numbers,
          cast(case when octet_length(t) = length(t) then 0
-                   else size(regexp_extract_all(t, '[🌀-🏺🐀-🫿☀-➿]|[🇦-🇿][🇦-🇿]', 0)) end as bigint) as emoji,
+                   else size(regexp_extract_all(t, replace(replace(replace(
+                     '[🇦-🇿]{2}|[0-9#*]`x{FE0F}?`x{20E3}|(?:[%]`x{FE0F}?|[~]`x{FE0F})[🏻-🏿]?[`x{E0020}-`x{E007F}]*(?:`x{200D}[%~]`x{FE0F}?[🏻-🏿]?){0,5}',
+                     '%', '⌚⌛⏩-⏬⏰⏳◽◾☀-☄☎☑☔☕☘☝☠☢☣☦☪☮☯☸-☺♀♂♈-♓♟♠♣♥♦♨♻♾♿⚒-⚗⚙⚛⚜⚠⚡⚧⚪⚫⚰⚱⚽⚾⛄⛅⛈⛎⛏⛑⛓⛔⛩⛪⛰-⛵⛷-⛺⛽✂✅✈-✍✏✒✔✖✝✡✨✳✴❄❇❌❎❓-❕❗❣❤➕-➗➡➰➿⬛⬜⭐⭕🀄🃏🅰🅱🅾🅿🆎🆑-🆚🈁🈂🈚🈯🈲-🈺🉐🉑🌀-🏺🐀-🙏🚀-🛿🟠-🟫🟰🤀-🫿'),
+                     '~', '`x{A9}`x{AE}`x{203C}`x{2049}`x{2122}`x{2139}`x{2194}-`x{2199}`x{21A9}-`x{21AA}`x{2328}`x{23CF}`x{23ED}-`x{23EF}`x{23F1}-`x{23F2}`x{23F8}-`x{23FA}`x{24C2}`x{25AA}-`x{25AB}`x{25B6}`x{25C0}`x{25FB}-`x{25FC}`x{2934}-`x{2935}`x{2B05}-`x{2B07}`x{3030}`x{303D}`x{3297}`x{3299}'), '`', chr(92)), 0)) end as bigint) as emoji,
          cast(case when instr(t, '#') + instr(t, '＃') = 0 then 0
                    else size(regexp_extract_all(
-                     regexp_replace(t, 'https?://[!-~]+|www[.][!-~]+|(^|[^A-Za-z0-9-])[A-Za-z0-9-]+[.][a-z]{2,24}/[!-~]*', ' '),
-                     replace('(^|[^&`p{L}`p{N}_])[#＃]([`p{N}_]*`p{L}[`p{L}`p{M}`p{N}_]*)', '`', chr(92)), 2)) end as bigint) as tags
+                     case when instr(t, '/') + instr(t, 'www.') > 0
+                          then regexp_replace(t, '[Hh][Tt][Tt][Pp][Ss]?://[!-~]+|www[.][!-~]+|(?:^|[^A-Za-z0-9-])[A-Za-z0-9-]+[.][a-z]{2,24}/[!-~]*', ' ')
+                          else t end,
+                     replace(replace('(?:^|[`x{FE0E}`x{FE0F}]|[^&`p{L}`p{M}%])[#＃]([%]*`p{L}[`p{L}`p{M}%]*)',
+                       '%', '`p{N}_`x{B7}`x{5BE}`x{5F3}`x{5F4}`x{F0B}`x{F0C}`x{200C}`x{200D}`x{3003}`x{301C}`x{309B}`x{309C}`x{30A0}`x{30FB}`x{A67E}`x{FF5E}'), '`', chr(92)), 1)) end as bigint) as tags
   from normal
 )
 select source, id, day, lang, norm, norm_md5, chars, bytes, words,

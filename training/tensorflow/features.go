@@ -13,7 +13,7 @@ import (
 
 // featureVersion changes with anything that gives a text other ids: the
 // tokeniser, the lexicon, the list of features, the hash.
-const featureVersion = 1
+const featureVersion = 2
 
 // Features says which n-grams of a text become ids. It is stored with every
 // model version, so that a version always reads a text in the way it learned.
@@ -68,7 +68,7 @@ func newFeaturiser(f Features) (*featuriser, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
-	lex, err := parseLexicon(lexiconText)
+	lex, err := parseLexicon(lexiconText + emojiText)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func (s *scratch) counts(tokens []token) {
 			n[0]++
 		case kindSmile:
 			n[1]++
-			if f := feelingOf(t.text); f != feelingNone {
+			if f := feelingOf(t.text, s.lex.smile(t.text)); f != feelingNone {
 				s.put(uint64(f), saltFeeling)
 			}
 		case kindTag:
@@ -229,17 +229,22 @@ func (s *scratch) class(salt uint64, what, value int) {
 	s.put(uint64(what)<<8|uint64(value&0xff), salt) //nolint:gosec // small by construction
 }
 
-// lexical adds what the lexicon says of single words and of the whole. A
+// lexical adds what the lexicon says of single words and emoji and of the whole,
+// so that an emoji which no label knows speaks as words of its strength do. A
 // negated word counts half, with the other sign (Polanyi and Zaenen 2006 shift
 // it; a flip alone would make "not perfect" as bad as "awful").
 func (s *scratch) lexical(tokens []token) {
 	var good, bad, sum, first, last int
 	for i := range tokens {
 		t := &tokens[i]
-		if t.kind != kindWord && t.kind != kindTag {
-			continue
+		v := 0
+		switch t.kind {
+		case kindWord, kindTag:
+			v = s.lex.strength(t.text)
+		case kindSmile:
+			v = s.lex.smile(t.text)
+		case kindMention, kindURL, kindNumber, kindMark:
 		}
-		v := s.lex.strength(t.text)
 		if v == 0 {
 			continue
 		}

@@ -57,3 +57,16 @@ func (l *lexicon) strength(word string) int {
 	}
 	return 0
 }
+
+// smile returns the value of an emoji: its own, else that of the pictograph it
+// begins with.
+func (l *lexicon) smile(text string) int {
+	if v, ok := l.words[text]; ok {
+		return v
+	}
+	first, _, tied := strings.Cut(text, string(joiner))
+	if !tied {
+		return 0
+	}
+	return l.words[first]
+}

@@ -156,24 +156,17 @@ func (s *scanner) emoticon(rest string) bool {
 	return true
 }
 
-// feelingOf returns the class of an emoticon or emoji.
-func feelingOf(smile string) feeling {
-	if smile[0] < utf8.RuneSelf {
+// feelingOf returns the class of an emoticon; an emoji's follows from its
+// strength.
+func feelingOf(smile string, strength int) feeling {
+	switch {
+	case smile[0] < utf8.RuneSelf:
 		_, f := smileAt(smile)
 		return f
-	}
-	r, _ := utf8.DecodeRuneInString(smile)
-	switch {
-	case strings.ContainsRune(goodEmoji, r):
+	case strength > 0:
 		return feelingGood
-	case strings.ContainsRune(badEmoji, r):
+	case strength < 0:
 		return feelingBad
 	}
 	return feelingNone
 }
-
-// Emoji whose feeling hardly depends on the text around them.
-const (
-	goodEmoji = "😀😃😄😁😆😅😂🤣🙂😊😇🥰😍🤩😘😗☺😚😙😋😛😜🤪😝🤗🤭😌🤠🥳😎😺😸😹😻😽❤🧡💛💚💙💜🖤💕💞💓💗💖💘💝♥👍👏🙌🤝🙏💪✨🎉🎊🥂🍻⭐🌟🔥💯🏆🎂😏🤤✌👌"
-	badEmoji  = "😐😑😶😒🙄😬🤥😔😪😷🤒🤕🤢🤮🥵🥶😵🤯😕😟🙁☹😮😯😲😳🥺😦😧😨😰😥😢😭😱😖😣😞😓😩😫🥱😤😡😠🤬😈👿💀☠💩🤡👎💔🖕😿😾🤦"
-)

@@ -92,12 +92,9 @@ func (s *scanner) next() {
 	switch {
 	case unicode.IsSpace(r) || unicode.IsControl(r):
 		s.pos += size
-	case s.url(rest), s.emoticon(rest), s.handle(rest, r):
+	case s.url(rest), s.emoji(rest), s.emoticon(rest), s.handle(rest, r):
 	case isWordRune(r):
 		s.word(rest)
-	case isEmoji(r):
-		s.add(kindSmile, string(r))
-		s.pos += size
 	case (unicode.IsPunct(r) || unicode.IsSymbol(r)) && !isSkinTone(r):
 		s.mark(rest, r, size)
 	default: // joiners, selectors, skin tones, private use
@@ -120,6 +117,17 @@ func (s *scanner) url(rest string) bool {
 	}
 	s.pos += end
 	s.add(kindURL, "http")
+	return true
+}
+
+// emoji consumes one emoji with all that belongs to it.
+func (s *scanner) emoji(rest string) bool {
+	text, size := emojiAt(rest)
+	if size == 0 {
+		return false
+	}
+	s.add(kindSmile, text)
+	s.pos += size
 	return true
 }
 
@@ -230,17 +238,3 @@ func squeeze(s string) (string, bool) {
 	}, s)
 	return short, cut
 }
-
-// isEmoji reports the pictographs that people write feelings with: the emoji
-// planes without the skin tones, and the older symbols and dingbats.
-func isEmoji(r rune) bool {
-	switch {
-	case r >= 0x1F300 && r <= 0x1FAFF:
-		return !isSkinTone(r)
-	case r >= 0x2600 && r <= 0x27BF:
-		return true
-	}
-	return r == 0x2B50 || r == 0x2B55
-}
-
-func isSkinTone(r rune) bool { return r >= 0x1F3FB && r <= 0x1F3FF }

@@ -43,6 +43,7 @@ func TestTokenise(t *testing.T) {
 		{"emoticons", ":) :-( ;D :'( xD (: ^_^ -_- :/", "s::) s::-( s:;D s::'( s:xD s:(: s:^_^ s:-_- s::/"},
 		{"no emoticons", "8:30 3:4 x:80 foo:bar f(y) Maxx 10)", "0:0 !:: 0:0 0:0 !:: 0:0 w:x !:: 0:0 w:foo !:: w:bar w:f !:( w:y !:) w:maxx 0:0 !:)"},
 		{"emoji without skin or selector", "👍🏽❤️😂😂", "s:👍 s:❤ s:😂 s:😂"},
+		{"a family, a flag, a keycap, a region", "👨‍👩‍👧‍👦🇩🇪1️⃣🏴󠁧󠁢󠁥󠁮󠁧󠁿❤️‍🔥⭐5", "s:👨‍👩‍👧‍👦 s:🇩🇪 s:1⃣ s:🏴󠁧󠁢󠁥󠁮󠁧󠁿 s:❤‍🔥 s:⭐ 0:0"},
 		{"runs of marks", "what?!! ....... $$", "w:what !:? !:!! !:... !:$$"},
 		{"other scripts", "ПРИВЕТ мир 你好 नमस्ते", "w:привет^ w:мир w:你好 w:नमस्ते"},
 		{"compatibility forms", "ＦＵＬＬ ﬁne 𝓁𝑜𝓋𝑒", "w:full^ w:fine w:love"},
@@ -55,6 +56,10 @@ func TestTokenise(t *testing.T) {
 }
 
 func TestFeelings(t *testing.T) {
+	lex, err := parseLexicon(emojiText)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for in, want := range map[string]feeling{
 		":)": feelingGood, "<3": feelingGood, "(:": feelingGood, "😂": feelingGood, "=D": feelingGood, "\\o/": feelingGood,
 		":(": feelingBad, ":'(": feelingBad, "</3": feelingBad, "-_-": feelingBad, "😭": feelingBad, "):": feelingBad, ":'/": feelingBad,
@@ -65,7 +70,7 @@ func TestFeelings(t *testing.T) {
 			t.Errorf("%q is %s", in, spell(tokens))
 			continue
 		}
-		if got := feelingOf(tokens[0].text); got != want {
+		if got := feelingOf(tokens[0].text, lex.smile(tokens[0].text)); got != want {
 			t.Errorf("%q: feeling %d, want %d", in, got, want)
 		}
 	}

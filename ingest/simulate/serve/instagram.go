@@ -28,9 +28,10 @@ type instagram struct {
 
 // What the simulated Instagram knows.
 const (
-	InstagramToken = "simulated-token"   // an access token
-	InstagramUser  = "17841400000000001" // an account; every number that begins with 1784140 is one
-	InstagramTag   = "simulated"         // the hashtag that every post carries
+	InstagramToken  = "simulated-token"   // an access token
+	InstagramUser   = "17841400000000001" // an account; every number that begins with 1784140 is one
+	InstagramTag    = "simulated"         // the hashtag that every post carries
+	InstagramClosed = "closed"            // the hashtag that is held back with BadFeed
 )
 
 // Bounds of hashtags and pages.
@@ -177,7 +178,7 @@ func (g *instagram) search(w http.ResponseWriter, r *http.Request) {
 	case !igAccount(user):
 		igMissing(w, user)
 		return
-	case name == "" || strings.ContainsAny(name, "# ") || strings.HasPrefix(name, "forbidden"):
+	case name == "" || strings.ContainsAny(name, "# ") || strings.HasPrefix(name, "forbidden"), name == InstagramClosed && g.s.has(BadFeed):
 		igError(w, http.StatusBadRequest, "Invalid parameter: the requested resource does not exist", 24, 2207024)
 		return
 	}

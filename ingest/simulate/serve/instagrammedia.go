@@ -159,6 +159,7 @@ func (g *instagram) paging(r *http.Request, param, token string) map[string]any 
 // media is an item as an IGMedia. Media of others tells no author and of no like
 // that its owner hides.
 func (g *instagram) media(it *simulate.Item, own bool) map[string]any {
+	it = g.s.aged(it)
 	code := igToken(it.N)
 	text := it.Text
 	if !it.EditedAt.IsZero() && !it.EditedAt.After(g.s.now()) {
@@ -168,6 +169,7 @@ func (g *instagram) media(it *simulate.Item, own bool) map[string]any {
 		"id": g.id(it), "caption": text + " #" + InstagramTag, "media_type": "IMAGE", "media_url": "https://media.example/" + code,
 		"permalink": "https://www.instagram.com/p/" + code + "/", "timestamp": it.At.UTC().Format("2006-01-02T15:04:05-0700"),
 	}
+	g.s.garble(it, out, "timestamp")
 	if it.Likes != nil {
 		out["like_count"] = *it.Likes
 	}

@@ -180,9 +180,14 @@ func (d reddit) signed(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// RedditClosed is the subreddit that is private with BadFeed.
+const RedditClosed = "simmusic"
+
 // refused answers for subreddits that cannot be read.
 func (d reddit) refused(w http.ResponseWriter, sub string) bool {
 	switch {
+	case sub == RedditClosed && d.s.has(BadFeed):
+		writeJSON(w, http.StatusForbidden, map[string]any{"reason": "private", "message": "Forbidden", "error": 403})
 	case sub == "simprivate" || sub == "simquarantined":
 		writeJSON(w, http.StatusForbidden, map[string]any{"reason": strings.TrimPrefix(sub, "sim"), "message": "Forbidden", "error": 403})
 	case sub == "simbanned":

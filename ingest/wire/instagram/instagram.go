@@ -3,7 +3,9 @@
 // extensions such as Zeeschuimer record for 4CAT, in three shapes of the
 // website: item lists, the older graph and the newer Polaris.
 //
-// Hashtags and links are not listed by the network, so those columns stay NULL.
+// Hashtags and links are not listed by the network, so those columns stay NULL;
+// of the accounts mentioned it lists those tagged in the picture, and the caption
+// names the others.
 // Counts that the owner hides are absent or -1, never 0: NULL too.
 package instagram
 
@@ -163,6 +165,7 @@ func finish(p feedlake.Post, position string, b *wire.Batch) {
 	case p.CreatedAt.IsZero():
 		b.Reject("the record has no time that can be read; views of a grid leave it out", p.Payload, position, p.ObservedAt)
 	default:
+		p.Mentions = mentions(p.Mentions, p.Text)
 		b.Posts = append(b.Posts, p)
 	}
 }

@@ -13,11 +13,12 @@ const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 const draws = {
   posts: ["Posts processed", (d, answer) => [
     h("p", { class: "big" }, num({ title: "Posts processed", value: d.posts, text: count(d.posts), what: "posts", answer })),
-    sub(`${plural(d.sources, "source")}, ${plural(d.langs, "language")}`), sub(`created ${span(d.first_day, d.last_day)}`)]],
+    sub(`${plural(d.sources, "source")}, ${plural(d.langs, "language")}`), sub(`created ${span(d.first_day, d.last_day)}`),
+    d.sources > 1 && sub("a post that two sources bring counts once")]],
   engagement_rate: ["Average engagement rate", (d, answer) => [
     h("p", { class: "big" }, num({ title: "Average engagement rate", value: d.engagement_rate, text: percent(d.engagement_rate, 2), what: "engagement_rate", answer })),
-    sub("mean over posts of (likes + replies + reposts) / followers"),
-    sub("over ", num({ title: "Rated posts", value: d.rated_posts, text: count(d.rated_posts), what: "rated_posts", answer }), ` of ${count(d.posts)} posts`)]],
+    sub("(likes + replies + reposts) / followers of the same posts"),
+    sub("over ", num({ title: "Rated posts", value: d.rated_posts, text: count(d.rated_posts), what: "rated_posts", answer }), ` of ${count(d.posts)} originals`)]],
   sentiment: ["Sentiment", (d, answer) => [
     h("div", { class: "shares", "aria-hidden": "true" }, classes.map((c) => h("span", { style: { background: `var(--${c})`, "flex-grow": d[c] } }))),
     h("ul", { class: "lines" }, classes.toReversed().map((c) => h("li", { data: { class: c } }, chip(c), h("span", { class: "name" }, c),

@@ -1,0 +1,32 @@
+package instagram_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/api"
+	"github.com/feedlake/feedlake/ingest/instagram"
+	"github.com/feedlake/feedlake/ingest/simulate/serve"
+	"github.com/feedlake/feedlake/ingest/sourcetest"
+)
+
+// harmed simulates Instagram with what harms one feed, one author and some records.
+func harmed(now func() time.Time) (*serve.Server, error) {
+	return serve.New("instagram", serve.Options{Seed: 7, Posts: 400, Days: 1, Now: now, Faults: []serve.Fault{serve.BadFeed, serve.Suspended, serve.Garbled}})
+}
+
+// TestHarmed reads the hashtag beside one that is held back, and all but the media
+// that nobody can read.
+func TestHarmed(t *testing.T) {
+	for _, mode := range []string{"recent", "top"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			c := instagram.Config{Settings: api.Settings{MaxWait: time.Hour}, Mode: mode, Hashtags: []string{serve.InstagramClosed, serve.InstagramTag}, TopPages: 100}
+			sourcetest.Apart(t, harmed, nil, func(*serve.Server) []string { return []string{serve.InstagramClosed + ": "} },
+				func(t *testing.T, env ingest.Env, _ *serve.Server, url string) ingest.Source {
+					return open(t, env, url, c)
+				})
+		})
+	}
+}
