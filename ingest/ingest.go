@@ -47,8 +47,22 @@ type Page struct {
 	Next     feedlake.Cursor   // differs from the cursor of the request, unless the page is empty and Done
 	Done     bool              // nothing newer for now
 	Covered  feedlake.Window   // of a backfill: the part of its window that was read whole, from one of its ends on, up to Next; zero: not told
+	Warning  string            // for people: what seems wrong, though all was read; "" when nothing
 	Progress Progress
 }
+
+// KeyError says that a key of a source's own configuration cannot be right, by
+// what the source found.
+type KeyError struct {
+	Key string // below the source's "with", such as "map.text"
+	Err error
+}
+
+// Error says the key and the reason.
+func (e *KeyError) Error() string { return e.Key + ": " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *KeyError) Unwrap() error { return e.Err }
 
 // Estimate is what reading a window of a source costs.
 type Estimate struct {
@@ -78,6 +92,7 @@ type Finding struct {
 	Says string // for people: what was seen
 	Hint string // what to do when it is not OK
 	Down bool   // not OK, but another try may help: no matter of the configuration
+	Err  error  // not OK: the error itself, where it says more than Says; may be nil
 }
 
 // Found is the finding of a look that gave err, or what says tells. A hint that

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -57,8 +58,9 @@ type Options struct {
 // Result counts what a run landed.
 type Result struct {
 	Posts, Rejects int64
-	Suppressed     int64 // records that were taken down before (ops.erasures) and did not enter
-	Outdated       int64 // posts made before Options.NotBefore, which did not enter
+	Suppressed     int64  // records that were taken down before (ops.erasures) and did not enter
+	Outdated       int64  // posts made before Options.NotBefore, which did not enter
+	Warning        string // for people: what seems wrong with the source, though it was read; "" when nothing
 	Commits        int
 	Snapshot       int64 // of raw.posts after the last commit; 0 when nothing was committed
 }
@@ -99,9 +101,11 @@ type run struct {
 	left   feedlake.Window // of Slice, by what is landed
 	whole  feedlake.Window // of Slice, read with what is in the batch
 	box    string          // landed value of propOutbox
-	batch  batch
-	done   Result
-	read   Result // with what is not committed yet
+
+	reading string // landed value of propReading
+	batch   batch
+	done    Result
+	read    Result // with what is not committed yet
 }
 
 func newRun(ctx context.Context, o Options) (*run, error) {
@@ -134,6 +138,9 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
 	}
 	r.batch.rules = rules{notBefore: o.NotBefore, pseudonyms: o.Pseudonyms}
+	if err = r.readReading(ctx); err != nil {
+		return nil, err
+	}
 	if r.batch.erased, err = o.Lake.Erasures(ctx); err != nil {
 		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
 	}
@@ -236,6 +243,7 @@ func (r *run) take(ctx context.Context, from feedlake.Cursor, page Page) error {
 		return fmt.Errorf("fetch %s from %s: a page of %d records did not move the cursor", r.Name, shown(from), rows)
 	}
 	r.whole = page.Covered
+	r.done.Warning = cmp.Or(r.done.Warning, page.Warning)
 	r.batch.add(page, r.Now(), r.Name, r.RunID)
 	r.report(page)
 	if r.batch.rows() >= r.BatchRows || r.batch.bytes >= r.BatchBytes || page.Done {
@@ -362,7 +370,7 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
 	}
 	s, err := r.Lake.Commit(ctx, lake.Commit{
 		Table: lake.RawPosts().Name, ID: id, Add: added, Set: set,
-		Expect:  map[string]string{r.prop() + r.Name: r.place, propOutbox + r.Name: r.box},
+		Expect:  map[string]string{r.prop() + r.Name: r.place, propOutbox + r.Name: r.box, propReading + r.Name: r.reading},
 		Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
 	})
 	if err != nil {

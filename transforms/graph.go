@@ -159,37 +159,10 @@ func (g *Graph) suggest(table string, known []string) string {
 		names = append(names, m.Name)
 	}
 	slices.Sort(names)
-	best, at := "", 4
-	for _, n := range names {
-		if d := distance(table, n); d < at {
-			best, at = n, d
-		}
-	}
-	if best != "" {
+	if best := feedlake.Nearest(table, names); best != "" {
 		return "did you mean " + best + "?"
 	}
 	return "the tables are " + strings.Join(names, ", ")
-}
-
-// distance is Levenshtein's edit distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitute := diagonal
-			if a[i] != b[j] {
-				substitute++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // sort orders the models by Kahn's algorithm, smallest name first among those

@@ -145,6 +145,7 @@ func (c *cli) marts() map[string]string {
 // TestEveryEnd ends runs in every way that there is, and wants exit code, log,
 // status, ledger and marts.pipeline_runs to agree on each.
 func TestEveryEnd(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "lake: {dir: lake}\n")
 	c.run(0, "lake", "ls")
 	open := func() *schedules.Ledger {
@@ -187,9 +188,10 @@ func TestEveryEnd(t *testing.T) {
 	}
 }
 
-// TestKilledRunIsTold kills a run (SIGKILL) as soon as it has landed posts. The next
+// TestWholeKilledRunIsTold kills a run (SIGKILL) as soon as it has landed posts. The next
 // run tells of it, and status and marts.pipeline_runs say the same.
-func TestKilledRunIsTold(t *testing.T) {
+func TestWholeKilledRunIsTold(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, killConfig)
 	c.dir, c.now = killDir(t), time.Now()
 	cmd := program(t, c.dir, "run")
@@ -219,9 +221,10 @@ func TestKilledRunIsTold(t *testing.T) {
 	}
 }
 
-// TestGoesOnWithWhatIsThere wants what a broken source and a missing file of
+// TestWholeGoesOnWithWhatIsThere wants what a broken source and a missing file of
 // labels do not touch to be built and published, and the run to name them.
-func TestGoesOnWithWhatIsThere(t *testing.T) {
+func TestWholeGoesOnWithWhatIsThere(t *testing.T) {
+	t.Parallel()
 	const sources = `lake: {dir: lake}
 sources:
   - {name: good, kind: files, with: {path: good.ndjson, map: {id: id, created_at: at, text: text}}}
@@ -239,6 +242,7 @@ publish: [{name: export, kind: export, dir: publish}]
 		"the only set":   {"labels: [{file: missing.tsv, dataset: absent}]\n", exitUsage, "failed", "failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCLI(t, sources+x.labels)
 			c.write("good.ndjson", `{"id": "1", "at": "2026-03-01T10:00:00Z", "text": "one #tag"}`+"\n")
 			few := "label\ttext\n"

@@ -31,8 +31,9 @@ type Config struct {
 	Map         map[string]mapping.Field `yaml:"map"`         // columns of a post to fields of a record
 	Unescape    []string                 `yaml:"unescape_html"`
 	Records     string                   `yaml:"records"`          // JSON: path to the list of records in a document, such as orderedItems or data.children
-	Encoding    string                   `yaml:"encoding"`         // utf-8 (default), latin-1, windows-1252 or macintosh
+	Encoding    string                   `yaml:"encoding"`         // utf-8 (default), utf-16, utf-16le, utf-16be, latin-1, windows-1252 or macintosh; UTF-16 with its mark is found out
 	Delimiter   string                   `yaml:"delimiter"`        // CSV: one character, comma when absent; "tab" too
+	Escape      string                   `yaml:"escape"`           // CSV: quote or backslash, before a quote in a quoted field; told by the file when absent
 	Columns     []string                 `yaml:"columns"`          // CSV: names of the columns of files without a header
 	MaxRecord   int                      `yaml:"max_record_bytes"` // longer records are rejected; 8 MiB when absent
 	MaxWindow   int64                    `yaml:"max_window_bytes"` // of compressed files, which reading them may take in memory; 256 MiB when absent
@@ -88,6 +89,9 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 	return s, err
 }
 
+// Rereads reports that files can be read again: they lie where they lay.
+func (s *source) Rereads() bool { return true }
+
 // source is the open source. Between two calls of Fetch it keeps the file being
 // read, so that reading on needs no search for the place.
 type source struct {
@@ -108,6 +112,9 @@ type source struct {
 	usual int   // posts of the last page
 	done  int64 // compressed bytes of the files read to their end in this pass
 	total int64
+
+	judged  bool   // the mapping was compared with the files
+	warning string // what seems wrong with it
 }
 
 // object is a file that the path names.
@@ -175,6 +182,7 @@ func (s *source) fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 		out.Next = s.state.cursor()
 	}
 	s.usual = len(p.posts)
+	out.Warning = s.warning
 	out.Progress = ingest.Progress{Done: s.done, Total: s.total, Unit: "bytes", Place: place}
 	if s.open != nil {
 		out.Progress.Done += s.open.bytesRead()
@@ -202,6 +210,12 @@ func (s *source) start(ctx context.Context, from feedlake.Cursor) error {
 			s.todo = append(s.todo, o)
 			s.total += o.size
 		}
+	}
+	if !s.judged && len(s.todo) > 0 {
+		if s.warning, err = s.judge(ctx, all, from == ""); err != nil {
+			return err
+		}
+		s.judged = true
 	}
 	s.pass = true
 	s.env.Log.DebugContext(ctx, "files listed", "source", s.env.Name, "files", len(all), "to_read", len(s.todo))

@@ -334,4 +334,3 @@ func readHostile(t *testing.T, dir string) {
 		}
 	}
 }
-

@@ -162,7 +162,7 @@ func deltas(src []byte, wide bool) (values int64, end int, err error) {
 	}
 	each := block / parts
 	for left := total; left > 1 && !short && at < len(src); {
-		next() // the least difference
+		next()                                                        // the least difference
 		widths := src[min(at, len(src)):min(at+int(parts), len(src))] //nolint:gosec // not above block
 		at += len(widths)
 		for _, width := range widths {

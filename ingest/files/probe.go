@@ -7,12 +7,19 @@ import (
 	"github.com/feedlake/feedlake/ingest"
 )
 
-// Probe lists the files, without reading them.
+// Probe lists the files, and compares the mapping with some of their records.
 func (s *source) Probe(ctx context.Context) []ingest.Finding {
 	all, err := s.store.list(ctx)
 	size := int64(0)
 	for _, o := range all {
 		size += o.size
 	}
-	return []ingest.Finding{ingest.Found("files", fmt.Sprintf("%d, of %d bytes", len(all), size), err, "look at the path")}
+	found := []ingest.Finding{ingest.Found("files", fmt.Sprintf("%d, of %d bytes", len(all), size), err, "look at the path")}
+	if err != nil || s.shape != nil {
+		return found
+	}
+	warning, err := s.judge(ctx, all, true)
+	f := ingest.Found("mapping", warning, err, "")
+	f.Err = err
+	return append(found, f)
 }
