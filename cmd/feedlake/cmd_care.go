@@ -248,6 +248,8 @@ func newInspectCommand(o *options) *cobra.Command {
 		Long: `Look whether every snapshot that is kept can be read: its metadata, and each data
 file's place and size; of the newest snapshots also rows and partitions as the
 files tell them, and with --keys whether a key stands twice. It changes nothing.
+What was landed may repeat: sources deliver at least once, and a post's versions are
+rows. That is counted, and is no problem.
 A problem is exit code 4.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return inspectLake(ctx, a, args, keys) })
