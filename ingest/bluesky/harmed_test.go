@@ -54,3 +54,15 @@ func TestChanged(t *testing.T) {
 		})
 	}
 }
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	for _, c := range []bluesky.Config{{Query: "*"}, {Mode: "author", Actors: actors(t)}} {
+		sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			t.Helper()
+			c.Since = since
+			return open(t, env, c, url)
+		})
+	}
+}

@@ -41,3 +41,11 @@ func TestChanged(t *testing.T) {
 		return open(t, env, url, c)
 	})
 }
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	for _, c := range configs() {
+		sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) })
+	}
+}

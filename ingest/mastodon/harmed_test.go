@@ -36,3 +36,12 @@ func TestChanged(t *testing.T) {
 		return open(t, env, mastodon.Config{Settings: settings(url), Since: long, Overlap: 6 * time.Hour})
 	})
 }
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+		t.Helper()
+		return open(t, env, mastodon.Config{Settings: settings(url), Since: long})
+	})
+}

@@ -49,3 +49,12 @@ func TestChanged(t *testing.T) {
 		})
 	}
 }
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+		t.Helper()
+		return open(t, env, url, reddit.Config{Subreddits: subs, Since: since()})
+	})
+}

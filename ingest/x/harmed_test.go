@@ -63,3 +63,15 @@ func TestChanged(t *testing.T) {
 		})
 	}
 }
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	for _, c := range []x.Config{{Mode: "all", Query: everything, PageSize: 500}, {Mode: "users", Users: []string{"100000", "100001", "100002"}}} {
+		sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			t.Helper()
+			c.Since = since
+			return open(t, env, url, c)
+		})
+	}
+}
