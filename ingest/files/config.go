@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
@@ -27,6 +28,9 @@ const (
 	packNone = "none"
 	packGzip = "gz"
 	packZstd = "zst"
+
+	packBzip2 = "bz2"
+	packXZ    = "xz"
 )
 
 // Ways to write a quote within a quoted field of CSV.
@@ -50,6 +54,10 @@ func (c *Config) kindOf(name string) fileKind {
 		pack = packGzip
 	case ".zst", ".zstd":
 		pack = packZstd
+	case ".bz2", ".bzip2":
+		pack = packBzip2
+	case ".xz":
+		pack = packXZ
 	}
 	if pack != packNone {
 		ext = path.Ext(strings.TrimSuffix(base, ext))
@@ -63,7 +71,7 @@ func (c *Config) kindOf(name string) fileKind {
 	switch ext {
 	case ".ndjson", ".jsonl", ".ldjson":
 		k.format = formatNDJSON
-	case ".json":
+	case ".json", ".js":
 		k.format = formatJSON
 	case ".csv", ".tsv":
 		k.format = formatCSV
@@ -86,7 +94,7 @@ func (c *Config) checkNames() error {
 	if err := one("format", c.Format, formatNDJSON, formatJSON, formatCSV, formatParquet, formatBSON); err != nil {
 		return err
 	}
-	if err := one("compression", c.Compression, packNone, packGzip, packZstd); err != nil {
+	if err := one("compression", c.Compression, packNone, packGzip, packZstd, packBzip2, packXZ); err != nil {
 		return err
 	}
 	if c.Records != "" && c.Format != "" && c.Format != formatJSON {
@@ -97,6 +105,11 @@ func (c *Config) checkNames() error {
 	}
 	if err := one("escape", c.Escape, escapeQuote, escapeBackslash); err != nil {
 		return err
+	}
+	for _, g := range c.Members {
+		if !doublestar.ValidatePattern(g) {
+			return fmt.Errorf("members: %q is no glob: %w", g, feedlake.ErrConfig)
+		}
 	}
 	_, err := c.comma("")
 	return err

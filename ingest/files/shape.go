@@ -23,7 +23,8 @@ type shape struct {
 	// decode adds what a record holds: no post, one, or many. A post that tells no
 	// time of observation is dated now; see observed.
 	decode  func(record string, now time.Time, position string, b *wire.Batch)
-	network string // of the posts, as in raw.posts
+	network string   // of the posts, as in raw.posts
+	members []string // globs of the files of an archive that hold its posts; nil: all
 	name    string
 }
 
@@ -36,7 +37,7 @@ func shapes() map[string]shape {
 		"mastodon":   {decode: mastodon.Record, network: wire.Mastodon},
 		"reddit":     {decode: reddit.Record, network: wire.Reddit},
 		"x":          {decode: x.Record, network: wire.X},
-		"x-archive":  {decode: x.Archive, network: wire.X},
+		"x-archive":  {decode: x.Archive, network: wire.X, members: []string{"**/tweets.js", "**/tweets-part*.js", "**/tweet.js", "**/tweet-part*.js", "**/deleted-tweets*.js"}},
 		"x-users":    {decode: x.Users, network: wire.X},
 	}
 }
