@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/wire"
 )
 
 // Formats of files.
@@ -101,6 +102,9 @@ func (c *Config) checkNames() error {
 		return feedlake.Hint(fmt.Errorf("records with format %s: %w", c.Format, feedlake.ErrConfig), "only a document of format json has a list inside")
 	}
 	if err := one("encoding", c.Encoding, "utf-8", "utf-16", "utf-16le", "utf-16be", "latin-1", "windows-1252", "macintosh"); err != nil {
+		return err
+	}
+	if err := one("network", c.Network, wire.Bluesky, wire.HackerNews, wire.Instagram, wire.Mastodon, wire.Reddit, wire.Telegram, wire.X); err != nil {
 		return err
 	}
 	if err := one("escape", c.Escape, escapeQuote, escapeBackslash); err != nil {

@@ -32,6 +32,7 @@ type Config struct {
 	Shape       string                   `yaml:"shape"`       // of an archive's records, such as hackernews; instead of map
 	Map         map[string]mapping.Field `yaml:"map"`         // columns of a post to fields of a record
 	Unescape    []string                 `yaml:"unescape_html"`
+	Network     string                   `yaml:"network"`          // with map: the platform whose ids the posts have, such as x; none when absent
 	Records     string                   `yaml:"records"`          // JSON: path to the list of records in a document, such as orderedItems or data.children
 	Encoding    string                   `yaml:"encoding"`         // utf-8 (default), utf-16, utf-16le, utf-16be, latin-1, windows-1252 or macintosh; UTF-16 with its mark is found out
 	Delimiter   string                   `yaml:"delimiter"`        // CSV: one character, comma when absent; "tab" too
@@ -347,7 +348,7 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 	}
 	rec := records{
 		file: o.name, log: s.env.Log.With(slog.String("source", s.env.Name), slog.String("file", o.name)),
-		shape: s.shape,
+		shape: s.shape, network: s.cfg.Network,
 	}
 	if s.shape == nil {
 		rec.decoder, rec.paths = s.decoders[kind.format == formatCSV], s.plans[kind.format == formatCSV].Paths()
@@ -369,6 +370,11 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 	case formatCSV:
 		f.reader, err = newCSVReader(ctx, st, rec, s.cfg, e)
 	case formatJSON:
+		if s.shape != nil && s.shape.unroll != nil {
+			st.src = s.shape.unroll(st.src, int64(s.cfg.MaxRecord))
+			f.reader, err = newLineReader(ctx, st, rec, e)
+			break
+		}
 		f.reader, err = s.openArray(ctx, st, rec, o, kind, e)
 	case formatBSON:
 		f.reader, err = newBSONReader(ctx, st, rec, e)
