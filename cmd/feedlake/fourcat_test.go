@@ -34,6 +34,7 @@ func fourcat() map[string]string {
 
 // TestFourCAT reads the example's tables by its own mappings.
 func TestFourCAT(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "")
 	b, err := os.ReadFile(filepath.Join("..", "..", "examples", "4cat.yaml"))
 	if err != nil {
