@@ -47,6 +47,9 @@ type Config struct {
 	// MoveCatalog.
 	Receiving bool
 
+	recovering bool   // Recover opens it: it may lack what the warehouse holds
+	scratch    string // a file in place of catalog.db
+
 	Now       func() time.Time // the clock; required
 	Log       *slog.Logger     // required
 	Intercept Interceptor      // nil: none

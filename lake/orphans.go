@@ -103,8 +103,9 @@ type listing struct {
 
 // tableRoots are the folders that hold a table's files: Iceberg puts metadata
 // at its location, NewPath puts data beside.
-func (l *Lake) tableRoots(t *table.Table) []string {
-	id := t.Identifier()
+func (l *Lake) tableRoots(t *table.Table) []string { return l.tableRootsOf(t, t.Identifier()) }
+
+func (l *Lake) tableRootsOf(t *table.Table, id table.Identifier) []string {
 	data := fileURL(filepath.Join(localPath(l.store.root()), id[0], id[1]))
 	if strings.HasPrefix(l.store.root(), s3Scheme) {
 		data = l.store.root() + "/" + id[0] + "/" + id[1]
@@ -172,6 +173,28 @@ func (s *sweep) walk(ctx context.Context, walker iceio.ListableIO, root string, 
 			}
 			return ctx.Err()
 		})
+	})
+}
+
+// walkFiles calls do for every file below a folder of a table, as localPath
+// spells it.
+func (l *Lake) walkFiles(ctx context.Context, t *table.Table, root string, do func(path string)) error {
+	fsys, err := t.FS(ctx)
+	if err != nil {
+		return err
+	}
+	walker, ok := fsys.(iceio.ListableIO)
+	if !ok {
+		return fmt.Errorf("list files: storage %T: %w", fsys, errors.ErrUnsupported)
+	}
+	return walker.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && !d.IsDir() {
+			do(localPath(path))
+		}
+		return errors.Join(err, ctx.Err())
 	})
 }
 

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -181,6 +185,39 @@ func TestEveryEnd(t *testing.T) {
 	}
 	if len(marts) != len(want)+1 {
 		t.Errorf("%d runs are recorded of %d", len(marts), len(want)+1)
+	}
+}
+
+// TestWholeKilledRunIsTold kills a run (SIGKILL) as soon as it has landed posts. The next
+// run tells of it, and status and marts.pipeline_runs say the same.
+func TestWholeKilledRunIsTold(t *testing.T) {
+	t.Parallel()
+	c := newCLI(t, killConfig)
+	c.dir, c.now = killDir(t), time.Now()
+	cmd := program(t, c.dir, "run")
+	pipe, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewScanner(pipe)
+	for said.Scan() && !(strings.Contains(said.Text(), "step ended") && strings.Contains(said.Text(), `"step":"ingest"`)) {
+	}
+	if err := errors.Join(said.Err(), cmd.Process.Kill()); err != nil {
+		t.Fatal(err)
+	}
+	if code := codeOf(t, cmd.Wait()); code != -1 {
+		t.Fatalf("the run ended by itself with %d", code)
+	}
+	c.run(0, "ingest")
+	status, marts := c.statuses(), c.marts()
+	if diff := cmp.Diff(status, marts); diff != "" || len(status) != 2 || !slices.Contains(slices.Collect(maps.Values(status)), "abandoned") {
+		t.Errorf("status %v (-status +mart): %s", status, diff)
+	}
+	if got := c.value("select posts > 0 from marts.pipeline_runs where state = 'abandoned'"); got != "true" {
+		t.Errorf("posts of the run that was killed: %s", got)
 	}
 }
 

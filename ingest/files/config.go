@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
 
 	"github.com/feedlake/feedlake"
 )
@@ -26,6 +27,12 @@ const (
 	packNone = "none"
 	packGzip = "gz"
 	packZstd = "zst"
+)
+
+// Ways to write a quote within a quoted field of CSV.
+const (
+	escapeQuote     = "quote"     // as two
+	escapeBackslash = "backslash" // behind a backslash
 )
 
 // fileKind says how a file is to be read.
@@ -85,7 +92,10 @@ func (c *Config) checkNames() error {
 	if c.Records != "" && c.Format != "" && c.Format != formatJSON {
 		return feedlake.Hint(fmt.Errorf("records with format %s: %w", c.Format, feedlake.ErrConfig), "only a document of format json has a list inside")
 	}
-	if err := one("encoding", c.Encoding, "utf-8", "latin-1", "windows-1252", "macintosh"); err != nil {
+	if err := one("encoding", c.Encoding, "utf-8", "utf-16", "utf-16le", "utf-16be", "latin-1", "windows-1252", "macintosh"); err != nil {
+		return err
+	}
+	if err := one("escape", c.Escape, escapeQuote, escapeBackslash); err != nil {
 		return err
 	}
 	_, err := c.comma("")
@@ -118,6 +128,10 @@ func (c *Config) charset() *encoding.Decoder {
 		return charmap.Windows1252.NewDecoder()
 	case "macintosh":
 		return charmap.Macintosh.NewDecoder()
+	case "utf-16", "utf-16le":
+		return unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder()
+	case "utf-16be":
+		return unicode.UTF16(unicode.BigEndian, unicode.UseBOM).NewDecoder()
 	}
 	return nil
 }

@@ -31,8 +31,9 @@ type Config struct {
 	Map         map[string]mapping.Field `yaml:"map"`         // columns of a post to fields of a record
 	Unescape    []string                 `yaml:"unescape_html"`
 	Records     string                   `yaml:"records"`          // JSON: path to the list of records in a document, such as orderedItems or data.children
-	Encoding    string                   `yaml:"encoding"`         // utf-8 (default), latin-1, windows-1252 or macintosh
+	Encoding    string                   `yaml:"encoding"`         // utf-8 (default), utf-16, utf-16le, utf-16be, latin-1, windows-1252 or macintosh; UTF-16 with its mark is found out
 	Delimiter   string                   `yaml:"delimiter"`        // CSV: one character, comma when absent; "tab" too
+	Escape      string                   `yaml:"escape"`           // CSV: quote or backslash, before a quote in a quoted field; told by the file when absent
 	Columns     []string                 `yaml:"columns"`          // CSV: names of the columns of files without a header
 	MaxRecord   int                      `yaml:"max_record_bytes"` // longer records are rejected; 8 MiB when absent
 	MaxWindow   int64                    `yaml:"max_window_bytes"` // of compressed files, which reading them may take in memory; 256 MiB when absent

@@ -241,8 +241,8 @@ func (r *parquetReader) emit(p *page) {
 	for i, to := range ends {
 		if faults[i] != nil {
 			r.rec.reject(p, "row cannot be read: "+faults[i].Error(), "", r.at())
-		} else if reason := r.rec.decode(p, text[from:to]); reason != "" {
-			r.rec.reject(p, reason, text[from:to], r.at())
+		} else {
+			r.rec.land(p, text[from:to], r.at())
 		}
 		r.row++
 		from = to

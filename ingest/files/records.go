@@ -46,8 +46,19 @@ func (r *records) add(p *page, record string, line, offset int64) {
 		r.decodeShape(p, record, r.at(line, offset))
 		return
 	}
+	r.land(p, record, r.at(line, offset))
+}
+
+// land decodes a record by the mapping. A reject also says which values were left
+// out of a post that landed.
+func (r *records) land(p *page, record, position string) {
 	if reason := r.decode(p, record); reason != "" {
-		r.reject(p, reason, record, r.at(line, offset))
+		r.reject(p, reason, record, position)
+		return
+	}
+	if notes := r.decoder.Notes(); len(notes) > 0 {
+		post := &p.posts[len(p.posts)-1]
+		r.reject(p, fmt.Sprintf("%s; the post %s landed without it", strings.Join(notes, "; "), post.ID), record, position)
 	}
 }
 

@@ -89,6 +89,8 @@ func newStream(raw io.Reader, k fileKind, c Config, block int, window []byte) (*
 	}
 	if cs := c.charset(); cs != nil {
 		s.src = transform.NewReader(s.src, cs)
+	} else if k.format != formatBSON {
+		s.src = &marked{r: s.src}
 	}
 	return s, nil
 }
