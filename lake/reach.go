@@ -31,7 +31,7 @@ type reached map[string]int64
 // and its log, statistics, and what the given snapshots hold.
 func reachable(ctx context.Context, t *table.Table, snapshots []table.Snapshot) (reached, error) {
 	meta := t.Metadata()
-	out := reached{localPath(t.MetadataLocation()): -1}
+	out := reached{localPath(t.MetadataLocation()): -1, localPath(t.Location() + "/" + committedName): -1}
 	for e := range meta.PreviousFiles() {
 		out[localPath(e.MetadataFile)] = -1
 	}

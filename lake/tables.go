@@ -29,6 +29,7 @@ func RawPosts() Spec {
 			"network", "VARCHAR", "seq", "BIGINT", "reading", "BIGINT"),
 		Partition: []string{"source", "day(created_at)"},
 		Key:       []string{"source", "id", "observed_at"},
+		Landed:    true,
 	}
 }
 
@@ -39,7 +40,8 @@ func RawRejects() Spec {
 		Name: "raw.rejects",
 		Columns: columns("source", "VARCHAR", "reason", "VARCHAR", "payload", "VARCHAR",
 			"position", "VARCHAR", "rejected_at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
-		Key: []string{"source", "position", "run_id"},
+		Key:    []string{"source", "position", "run_id"},
+		Landed: true,
 	}
 }
 
@@ -152,6 +154,7 @@ func Erased() Spec {
 		Name:    "ops.erasures",
 		Columns: columns("kind", "VARCHAR", "source", "VARCHAR", "hash", "VARCHAR", "at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
 		Key:     []string{"kind", "source", "hash"},
+		Landed:  true,
 	}
 }
 

@@ -17,12 +17,14 @@ import (
 // TestBackfillMerged asks a listing without search by time for six days in one
 // descent, as it was foreseen; one that breaks leaves its days for the next.
 func TestBackfillMerged(t *testing.T) {
+	t.Parallel()
 	posts := map[string]int64{"reddit": 900, "bluesky": 20_000}
 	for _, n := range []network{
 		{platform: "reddit", keys: "client_id: me, client_secret: %s", with: `user_agent: "linux:feedlake:1.0 (by /u/me)", subreddits: [all], stay_inside: true`},
 		{platform: "bluesky", with: "mode: author, actors: [AUTHOR]"},
 	} {
 		t.Run(n.platform, func(t *testing.T) {
+			t.Parallel()
 			c := newCLI(t, "")
 			c.env["SECRET"] = hush
 			s, err := serve.New(n.platform, serve.Options{Seed: 5, Posts: posts[n.platform], Days: 8, Now: c.clock})
@@ -76,6 +78,7 @@ func TestBackfillMerged(t *testing.T) {
 // TestBackfillRefused ends at the first slice that the configuration keeps from
 // being read, and names all that are missing.
 func TestBackfillRefused(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "")
 	requests := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -120,6 +123,7 @@ func busiest(s *serve.Server) (who string) {
 
 // TestBackfillUnknown makes no number up, in the table and in JSON.
 func TestBackfillUnknown(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "")
 	c.env["SECRET"] = hush
 	for platform, with := range map[string]string{

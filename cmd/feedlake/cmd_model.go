@@ -266,11 +266,12 @@ func scoreLines(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	const batch, longest = 1024, 16 << 20
+	const batch, longest, together = 1024, 16 << 20, 32 << 20
 	in := bufio.NewScanner(a.o.env.stdin)
 	in.Buffer(make([]byte, 64<<10), longest)
 	out := bufio.NewWriter(a.o.env.stdout)
 	var texts []string
+	size := 0
 	flush := func() error {
 		got, err := s.Score(ctx, texts)
 		if err != nil {
@@ -279,11 +280,13 @@ func scoreLines(ctx context.Context, a *app) (err error) {
 		for _, g := range got {
 			printf(out, "%s\t%.6f\t%.6f\t%.6f\n", g.Label, g.P[0], g.P[1], g.P[2])
 		}
-		texts = texts[:0]
+		clear(texts)
+		texts, size = texts[:0], 0
 		return out.Flush()
 	}
 	for in.Scan() {
-		if texts = append(texts, strings.ToValidUTF8(in.Text(), "\ufffd")); len(texts) == batch || a.o.env.stdinTTY {
+		size += len(in.Bytes())
+		if texts = append(texts, strings.ToValidUTF8(in.Text(), "\ufffd")); len(texts) == batch || size >= together || a.o.env.stdinTTY {
 			if err := flush(); err != nil {
 				return err
 			}

@@ -310,7 +310,7 @@ func readHostile(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	for _, f := range all {
-		config := "path: " + f.Name() + "\nmap: {id: id, created_at: {path: at, time: unix}, text: t, hashtags: h}\n"
+		config := "path: " + f.Name() + "\nmap: {id: id, created_at: {path: at, time: unix}, text: {path: t, optional: true}, hashtags: {path: h, optional: true}}\n"
 		src, err := registry().Open(t.Context(), files.Kind, ingest.Env{Name: "src", Base: dir, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}, decodeYAML(config))
 		if err != nil {
 			t.Fatal(err)

@@ -98,11 +98,16 @@ func (s *source) look(ctx context.Context, all []object) (*sample, error) {
 	return got, nil
 }
 
-// some chooses files that lie evenly among all. Parquet and objects of a bucket
-// are read whole to be looked at: of those, one.
+// some chooses files that lie evenly among all. Parquet, members of tar archives and
+// objects of a bucket are read whole to be looked at: of those, one.
 func (s *source) some(all []object) []object {
-	most := sampledFiles
-	if _, remote := s.store.(*bucket); remote || s.cfg.kindOf(all[0].name).format == formatParquet {
+	all = slices.DeleteFunc(slices.Clone(all), func(o object) bool { return o.end })
+	if len(all) == 0 {
+		return nil
+	}
+	most, first := sampledFiles, all[0]
+	_, remote := s.archives.store.(*bucket)
+	if remote || s.cfg.kindOf(first.name).format == formatParquet || first.member != nil && archiveOf(first.member.archive.name) == archiveTar {
 		most = 1
 	}
 	if len(all) <= most {
@@ -149,18 +154,21 @@ func (s *source) beginning(ctx context.Context, o object, record func(string)) (
 	return nil
 }
 
+// noColumn begins the fault of a file without a column that the mapping must have.
+const noColumn = "file has no column"
+
 // header spells the columns of a file as a record, where the mapping lacks some
 // without which no row can be read.
 func header(r reader) string {
 	var names []string
 	switch r := r.(type) {
 	case *csvReader:
-		if r.fault == "" {
+		if !strings.HasPrefix(r.fault, noColumn) {
 			return ""
 		}
 		names = r.names
 	case *parquetReader:
-		if r.fault == "" || r.file == nil {
+		if !strings.HasPrefix(r.fault, noColumn) || r.file == nil {
 			return ""
 		}
 		for _, c := range r.file.Root().Columns() {

@@ -3,6 +3,7 @@
 -- inputs: features.hashtag_hourly, ml.trends, features.entities, features.posts, ml.sentiment_scores, ml.confusion lookup
 -- partition: day
 -- key: day, source, hashtag
+-- additive: posts, expected
 -- column day: UTC day
 -- column source: name of the configured source
 -- column hashtag: in lower case, without '#'
