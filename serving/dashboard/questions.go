@@ -11,7 +11,7 @@ const (
 	definePosts      = "Posts in the lake, each counted once in its latest version; deleted posts are gone. From marts.volume, by creation time." + defineOnce
 	defineRate       = "Likes + replies + reposts of posts, divided by the followers of their authors, both summed over the same posts: those whose network tells both. Reposts, which repeat other people's posts, are left out."
 	defineRated      = "Originals, which are all posts but reposts, whose network tells reactions and the author's followers."
-	defineTagNet     = "(positive - negative) / scored over the posts with the hashtag, from -1 to 1."
+	defineTagNet     = "Estimated share of positive posts less that of negative ones among the scored posts with the hashtag, from -1 to 1."
 	defineTrending   = "Each hashtag's strongest day in the range. Trending: in some hour, more posts than the trend model expected, beyond chance after correction for many tests."
 	defineTagged     = "Posts of that day that carry the hashtag."
 	defineExpected   = "Posts that the trend model expected on that day, from the hashtag's usual level, hour of the week and recent past."
