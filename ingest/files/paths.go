@@ -34,7 +34,7 @@ type sample struct {
 	files   map[string]bool // by file: whether paths are names of columns
 	known   map[string]bool // paths that the records have
 	long    int             // ids of more digits than a spreadsheet keeps
-	rounded int             // of those: that end as it would have made them
+	rounded int             // of those: that end as if cut
 }
 
 // judge compares the mapping with the records. A path that none of them has is an
@@ -62,21 +62,21 @@ func (s *source) judge(ctx context.Context, all []object, sure bool) (warning st
 	return cmp.Or(warning, got.roundedIDs()), nil
 }
 
-// roundedIDs warns of ids that a spreadsheet seems to have cut to 15 digits, as it
-// does without a word: then posts have become one.
+// roundedIDs warns of ids that a spreadsheet seems to have cut, as it does without
+// a word: then posts have become one.
 func (g *sample) roundedIDs() string {
 	if g.rounded < 2 || g.rounded*10 < g.long {
 		return ""
 	}
-	return fmt.Sprintf("map.id: %d of %d long ids end with 000, as those do that a spreadsheet has cut to 15 digits; export ids as text", g.rounded, g.long)
+	return fmt.Sprintf("map.id: %d of %d long ids end with 000, as those do that a spreadsheet has cut; export ids as text", g.rounded, g.long)
 }
 
 // id counts one id.
 func (g *sample) id(id string) {
-	const kept = 15
+	const kept = 15 // digits
 	if len(id) > kept && strings.Trim(id, "0123456789") == "" {
 		g.long++
-		if strings.HasSuffix(id, "000") && strings.Trim(id[kept:], "0") == "" {
+		if strings.HasSuffix(id, "000") { // of others one in a thousand does
 			g.rounded++
 		}
 	}
