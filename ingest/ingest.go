@@ -85,6 +85,14 @@ type Estimator interface {
 // when Merges is true.
 type Merger interface{ Merges() bool }
 
+// Looker is a Source whose posts can be read once more, when they are older: what
+// people think of them shows later. Look returns a source of the posts created in a
+// window, or of those among them that are held, by their ids; what suits the
+// platform better. A platform that tells neither is feedlake.ErrConfig.
+type Looker interface {
+	Look(ctx context.Context, w feedlake.Window, ids []string) (Source, error)
+}
+
 // Finding is what a look at a credential or a permission found.
 type Finding struct {
 	What string // "token", "search"

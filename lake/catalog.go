@@ -118,6 +118,9 @@ func (c guardedCatalog) CommitTable(ctx context.Context, id table.Identifier, re
 	if err != nil && !errors.Is(err, table.ErrCommitFailed) && strings.Contains(strings.ToLower(err.Error()), "requirement failed") {
 		err = fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
 	}
+	if err == nil {
+		c.l.noteCommitted(ctx, loc)
+	}
 	return meta, loc, err
 }
 

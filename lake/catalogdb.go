@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -29,13 +30,16 @@ import (
 // the same tables.
 const CatalogName = "feedlake"
 
+// catalogFile is the embedded catalog in the lake's folder.
+const catalogFile = "catalog.db"
+
 // openCatalog opens the Iceberg SQL catalog, SQLite or PostgreSQL.
-func (l *Lake) openCatalog(ctx context.Context, c Config) error {
-	var err error
+func (l *Lake) openCatalog(ctx context.Context, c Config) (err error) {
+	defer func() { err = damaged(err) }()
 	dsn := c.Catalog
 	if dsn == "" {
-		l.db, err = openSQLite(ctx, filepath.Join(l.dir, "catalog.db"))
-		l.kind, l.place = icesql.SQLite, "SQLite "+filepath.Join(l.dir, "catalog.db")
+		l.db, err = openSQLite(ctx, cmp.Or(c.scratch, filepath.Join(l.dir, catalogFile)))
+		l.kind, l.place = icesql.SQLite, "SQLite "+filepath.Join(l.dir, catalogFile)
 	} else {
 		l.kind = icesql.Postgres
 		l.db, l.place, err = openPostgres(ctx, dsn)
@@ -61,7 +65,27 @@ func (l *Lake) openCatalog(ctx context.Context, c Config) error {
 		return errors.Join(fmt.Errorf("open catalog: %w", err), l.db.Close())
 	}
 	l.cat = cat
+	if c.Receiving || c.recovering {
+		return nil
+	}
+	if err := l.takeCharge(ctx); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	return nil
+}
+
+// isDamaged reports whether a file is no SQLite database, or not a whole one.
+func isDamaged(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code()&0xff == sqlite3.SQLITE_NOTADB || e.Code()&0xff == sqlite3.SQLITE_CORRUPT)
+}
+
+// damaged gives the error of a damaged catalog its hint.
+func damaged(err error) error {
+	if !isDamaged(err) {
+		return err
+	}
+	return feedlake.Hint(fmt.Errorf("%w: catalog.db is damaged: %w", feedlake.ErrConfig, err), "%s", recoverHint)
 }
 
 // openSQLite opens the embedded catalog. Writers take the lock when a
@@ -76,6 +100,9 @@ func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, err
 	}
 	if err := reach(ctx, db); err != nil {
+		if isDamaged(err) {
+			return nil, errors.Join(fmt.Errorf("open catalog: %w", err), db.Close())
+		}
 		return nil, errors.Join(feedlake.Hint(fmt.Errorf("open catalog: %w", err), "the folder must be writable and catalog.db an SQLite file"), db.Close())
 	}
 	return db, nil

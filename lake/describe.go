@@ -75,8 +75,11 @@ func Describe() map[string]Description {
 			"q_value": "p_value corrected for the tests of the hour (0 to 1)", "score": "-log10 of p_value", "trending": "whether the hour counts as trending",
 			"model": "name of the model", "model_version": "its version", "input_snapshot": "snapshot of features.hashtag_hourly that was read", "run_id": "the run that judged it",
 		}, Additive: []string{"observed", "expected"}},
-		Steps().Name: {About: "the finished steps of runs", Columns: map[string]string{
-			"run_id": "the run", "job": "the job that ran", "step": "the step", "kind": "what kind of step it is", "started_at": "start (UTC)", "ended_at": "end (UTC)",
+		Steps().Name: {About: "the runs that have ended, one row of kind run each, and their steps", Columns: map[string]string{
+			"run_id": "the run", "job": "the job that ran", "step": "the step; run in the row that tells how the run ended",
+			"kind": "what the step did: ingest, backfill, retain, features, labels, train, score, trends, marts, publish or transform; run in the row " +
+				"that tells how the run ended; NULL in rows of older versions",
+			"started_at": "start (UTC)", "ended_at": "end (UTC)",
 			"state": "how it ended", "rows_in": "rows read", "rows_out": "rows written", "rejects": "records that could not be read", "detail": "what it did", "error": "why it failed",
 		}, Additive: []string{"rows_in", "rows_out", "rejects"}},
 		Erased().Name: {About: "what was taken down and must not enter again: hashes, neither ids nor texts", Columns: map[string]string{

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,12 +46,43 @@ type erasureKey struct{ kind, hash string }
 // Erasures is the content of ops.erasures. A nil Erasures is empty.
 type Erasures struct{ hashes map[erasureKey]bool }
 
-// Erasures reads ops.erasures; nil while nothing was ever taken down.
+// Erasures reads what was taken down, from ops.erasures and from what is kept
+// beside the tables; nil while nothing ever was. The two are made equal to what
+// outlives a lost catalog: rows that stand in the table alone are written down
+// beside it.
 func (l *Lake) Erasures(ctx context.Context) (*Erasures, error) {
+	table, beside, err := l.bothErasures(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.keepErasures(ctx, missingErasures(table, beside)); err != nil {
+		return nil, err
+	}
+	if len(table)+len(beside) == 0 {
+		return nil, nil //nolint:nilnil // nothing was taken down
+	}
+	e := &Erasures{hashes: map[erasureKey]bool{}}
+	for _, r := range slices.Concat(table, beside) {
+		e.hashes[erasureKey{r.Kind, r.Hash}] = true
+	}
+	return e, nil
+}
+
+// bothErasures reads what ops.erasures holds, and what is kept beside the tables.
+func (l *Lake) bothErasures(ctx context.Context) (table, beside []Erasure, err error) {
+	if table, err = l.tableErasures(ctx); err != nil {
+		return nil, nil, err
+	}
+	beside, err = l.keptErasures(ctx)
+	return table, beside, err
+}
+
+// tableErasures reads ops.erasures.
+func (l *Lake) tableErasures(ctx context.Context) ([]Erasure, error) {
 	name := Erased().Name
 	cur, err := l.Current(ctx, name)
 	if errors.Is(err, feedlake.ErrNotFound) || err == nil && cur.ID == 0 {
-		return nil, nil //nolint:nilnil // nothing was taken down
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
@@ -66,20 +99,18 @@ func (l *Lake) Erasures(ctx context.Context) (*Erasures, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	e := &Erasures{hashes: map[erasureKey]bool{}}
+	var out []Erasure
 	for _, f := range files {
 		err := withFile(fsys, l.store.location(f.Path), func(r iceio.File, size int64) error {
 			rows, err := parquet.Read[Erasure](r, size)
-			for _, row := range rows {
-				e.hashes[erasureKey{row.Kind, row.Hash}] = true
-			}
+			out = append(out, rows...)
 			return err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
 	}
-	return e, nil
+	return out, nil
 }
 
 // Len counts what was taken down.
@@ -175,26 +206,54 @@ func IDWords(text string) iter.Seq[string] {
 // colon and the slash are part of ids such as at://did:plc:x/app.bsky.feed.post/y.
 func endsWord(r rune) bool { return strings.ContainsRune(" \t\r\n\"'`,;|{}[]()<>=\\", r) }
 
-// AddErasures adds rows to ops.erasures, without those that stand there, and
-// says how many were new.
+// AddErasures notes what was taken down, beside the tables first and then in
+// ops.erasures, without what stands there, and says how many rows were new.
 func (l *Lake) AddErasures(ctx context.Context, list []Erasure) (int, error) {
-	name := Erased().Name
-	have, err := l.Erasures(ctx)
+	table, beside, err := l.bothErasures(ctx)
 	if err != nil {
 		return 0, err
 	}
+	if err := l.keepErasures(ctx, missingErasures(slices.Concat(table, list), beside)); err != nil {
+		return 0, err
+	}
+	return l.commitErasures(ctx, missingErasures(list, table))
+}
+
+// bringErasures brings back into ops.erasures what is kept beside the tables, and
+// says how many rows that were.
+func (l *Lake) bringErasures(ctx context.Context) (int, error) {
+	beside, err := l.keptErasures(ctx)
+	if err != nil || len(beside) == 0 {
+		return 0, err
+	}
+	if err := l.Ensure(ctx, Erased()); err != nil {
+		return 0, err
+	}
+	return l.AddErasures(ctx, beside)
+}
+
+// missingErasures lists the rows of a that b lacks, each once.
+func missingErasures(a, b []Erasure) []Erasure {
 	seen := map[erasureKey]bool{}
-	var rows []Erasure
-	for _, r := range list {
-		k := erasureKey{r.Kind, r.Hash}
-		if !seen[k] && (have == nil || !have.hashes[k]) {
+	for _, r := range b {
+		seen[erasureKey{r.Kind, r.Hash}] = true
+	}
+	var out []Erasure
+	for _, r := range a {
+		if k := (erasureKey{r.Kind, r.Hash}); !seen[k] {
 			seen[k] = true
-			rows = append(rows, r)
+			out = append(out, r)
 		}
 	}
+	return out
+}
+
+// commitErasures adds rows to ops.erasures.
+func (l *Lake) commitErasures(ctx context.Context, rows []Erasure) (int, error) {
 	if len(rows) == 0 {
 		return 0, nil
 	}
+	name := Erased().Name
 	path, err := WriteRows(ctx, l, name, "", rows)
 	if err != nil {
 		return 0, err
@@ -204,4 +263,49 @@ func (l *Lake) AddErasures(ctx context.Context, list []Erasure) (int, error) {
 		return 0, fmt.Errorf("record what is erased: %w", err)
 	}
 	return len(rows), nil
+}
+
+// erasuresFolder holds, in the warehouse, files of rows of ops.erasures. They
+// are written once and outlive the catalog: a table that comes back from older
+// metadata must not bring back what was taken down.
+const erasuresFolder = ownFolder + "/erasures"
+
+// keepErasures writes rows down beside the tables.
+func (l *Lake) keepErasures(ctx context.Context, rows []Erasure) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return fmt.Errorf("keep what is erased: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	name := erasuresFolder + "/" + hex.EncodeToString(sum[:]) + ".json"
+	err = l.ic("create", name, func() error { return l.store.notes().write(ctx, name, text, false) })
+	if err != nil {
+		return fmt.Errorf("keep what is erased: %w", err)
+	}
+	return nil
+}
+
+// keptErasures reads what is kept beside the tables.
+func (l *Lake) keptErasures(ctx context.Context) ([]Erasure, error) {
+	n := l.store.notes()
+	names, err := n.list(ctx, erasuresFolder)
+	if err != nil {
+		return nil, fmt.Errorf("read what is erased: %w", err)
+	}
+	names = slices.DeleteFunc(names, func(s string) bool { return strings.HasPrefix(s, ".") || !strings.HasSuffix(s, ".json") })
+	lists := make([][]Erasure, len(names))
+	err = parallel(ctx, len(names), func(i int) error {
+		text, err := n.read(ctx, erasuresFolder+"/"+names[i])
+		if err == nil {
+			err = json.Unmarshal(text, &lists[i])
+		}
+		if err != nil {
+			return fmt.Errorf("read what is erased: %s: %w", names[i], err)
+		}
+		return nil
+	})
+	return slices.Concat(lists...), err
 }

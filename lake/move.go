@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -25,6 +26,10 @@ func (l *Lake) MoveCatalog(ctx context.Context, to *Lake) (tables int, err error
 		return 0, feedlake.Hint(fmt.Errorf("move catalog: the warehouses are %s and %s: %w", l.store.root(), to.store.root(), feedlake.ErrConfig),
 			"only the catalog moves; the files stay where they are")
 	}
+	id := rand.Text() // of its own: a copy of the old catalog must not pass for the new one
+	if err := l.announce(ctx, id); err != nil {
+		return 0, fmt.Errorf("move catalog: %w", err)
+	}
 	for range attempts {
 		entries, err := l.entries(ctx, l.db)
 		if err != nil {
@@ -39,14 +44,27 @@ func (l *Lake) MoveCatalog(ctx context.Context, to *Lake) (tables int, err error
 		case err != nil:
 			return 0, fmt.Errorf("move catalog: %w", err)
 		}
-		for _, name := range []string{metaMoving, metaMoved} {
-			if err := to.setMeta(ctx, name, ""); err != nil {
+		for _, put := range [][2]string{{metaLake, id}, {metaMoving, ""}, {metaMoved, ""}} {
+			if err := to.setMeta(ctx, put[0], put[1]); err != nil {
 				return 0, err
 			}
+		}
+		if err := to.writeCharge(ctx, charge{ID: id}, true); err != nil {
+			return 0, fmt.Errorf("move catalog: %w", err)
 		}
 		return len(entries.tables), nil
 	}
 	return 0, fmt.Errorf("move catalog: writers are at work: %w", feedlake.ErrBusy)
+}
+
+// announce notes in the warehouse that a catalog named next may be in charge
+// soon.
+func (l *Lake) announce(ctx context.Context, next string) error {
+	id, err := l.meta(ctx, metaLake)
+	if err != nil {
+		return err
+	}
+	return l.writeCharge(ctx, charge{ID: id, Next: next}, true)
 }
 
 // entries is what a SQL catalog holds of this lake.

@@ -31,13 +31,16 @@ type reached map[string]int64
 // and its log, statistics, and what the given snapshots hold.
 func reachable(ctx context.Context, t *table.Table, snapshots []table.Snapshot) (reached, error) {
 	meta := t.Metadata()
-	out := reached{localPath(t.MetadataLocation()): -1}
+	out := reached{localPath(t.MetadataLocation()): -1, localPath(t.Location() + "/" + committedName): -1}
 	for e := range meta.PreviousFiles() {
 		out[localPath(e.MetadataFile)] = -1
 	}
 	keep := map[int64]bool{}
 	for _, s := range snapshots {
 		keep[s.SnapshotID] = true
+		if undo := undoFileOf(meta, &s); undo != "" {
+			out[localPath(undo)] = -1
+		}
 	}
 	for f := range meta.Statistics() {
 		if keep[f.SnapshotID] {

@@ -40,6 +40,8 @@ type storage interface {
 	// local gives files that this machine can open, in the same order, until
 	// release is called.
 	local(ctx context.Context, files []File) (_ []File, release func(), err error)
+	// notes are the small files beside the tables.
+	notes() notes
 }
 
 // DefaultCacheLimit bounds the local copies of a bucket's files where no limit
@@ -67,6 +69,7 @@ func (f folder) land(context.Context, []string) error { return nil }
 func (f folder) landed([]string)                      {}
 func (f folder) remove(paths []string)                { removeQuietly(paths...) }
 func (f folder) forget([]string) error                { return nil }
+func (f folder) notes() notes                         { return folderNotes(f.dir) }
 
 func (f folder) local(_ context.Context, files []File) ([]File, func(), error) {
 	return files, func() {}, nil
@@ -84,6 +87,7 @@ const s3Scheme = "s3://"
 
 func (b *bucket) root() string  { return b.s3.URL(warehouseFolder) }
 func (b *bucket) stage() string { return b.staging }
+func (b *bucket) notes() notes  { return bucketNotes{b.s3} }
 
 func (b *bucket) key(location string) string {
 	key, _ := b.s3.Key(location)

@@ -75,6 +75,14 @@ func TestReadLabels(t *testing.T) {
 			[]training.Labelled{{Text: "x", Lang: "en", Label: 1}},
 			[]int{3},
 		},
+		{
+			"ndjson with ids of every form",
+			"{\"label\": 1, \"text\": \"a\", \"id\": 9007199254740993}\n{\"label\": \"2\", \"text\": \"b\", \"id\": \"1850000000000000001\"}\n" +
+				"{\"label\": \"neutral\", \"text\": \"c\\u00e9\", \"id\": null}\n{\"label\": 1, \"text\": null, \"id\": 1}\n", training.NDJSON,
+			training.LabelColumns{ID: "id"},
+			[]training.Labelled{{ID: "9007199254740993", Text: "a", Label: 1}, {ID: "1850000000000000001", Text: "b", Label: 2}, {Text: "cé", Label: 1}},
+			[]int{4},
+		},
 	} {
 		good, bad, err := read(c.text, c.format, c.cols)
 		if err != nil {

@@ -35,7 +35,7 @@ func newLakeCommand(o *options) *cobra.Command {
 			},
 		},
 		newAtCommand(o), newCompactCommand(o), newExpireCommand(o), newOrphansCommand(o), newInspectCommand(o), newRestoreCommand(o),
-		newMigrateCommand(o), newViewsCommand(o),
+		newRecoverCommand(o), newMigrateCommand(o), newViewsCommand(o),
 	)
 	return c
 }

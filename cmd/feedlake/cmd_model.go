@@ -69,6 +69,7 @@ func newModelCommand(o *options) *cobra.Command {
 			},
 		},
 		newModelEvalCommand(o),
+		newModelRejudgeCommand(o),
 	)
 	return c
 }
@@ -269,7 +270,7 @@ func metric(v float64) string { return fmt.Sprintf("%.3f", v) }
 // scoreLines scores one text a line of standard input: label and probabilities
 // of negative, neutral and positive, separated by tabs, in the same order.
 func scoreLines(ctx context.Context, a *app) (err error) {
-	s, _, err := a.loadSentiment(ctx)
+	s, err := a.sentimentInUse(ctx)
 	if err != nil {
 		return err
 	}

@@ -162,6 +162,11 @@ func (a *app) ingestOne(ctx context.Context, s sourceConfig, parts ...feedlake.W
 	if err != nil {
 		return ingest.Result{}, err
 	}
+	if w == (feedlake.Window{}) {
+		if src, err = a.lookAgain(s, src, hide); err != nil {
+			return ingest.Result{}, err
+		}
+	}
 	res, err := ingest.Run(ctx, ingest.Options{
 		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Parts: parts, Lake: a.lake, Now: a.o.env.now, Log: a.log,
 		NotBefore: s.horizon(a.o.env.now()), Pseudonyms: hide,

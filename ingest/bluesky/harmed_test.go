@@ -37,3 +37,32 @@ func TestHarmedSearch(t *testing.T) {
 		return open(t, env, bluesky.Config{Query: "*", Since: since}, url)
 	})
 }
+
+// growing simulates Bluesky, whose counts grow with time.
+func growing(now func() time.Time) (sourcetest.Server, error) {
+	return serve.New("bluesky", serve.Options{Seed: 7, Posts: 200, Days: 1, Now: now, Faults: []serve.Fault{serve.Grow}})
+}
+
+// TestChanged tells posts again whose counts have changed.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	for _, c := range []bluesky.Config{{Query: "*"}, {Mode: "author", Actors: actors(t)}} {
+		sourcetest.Changed(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			t.Helper()
+			c.Since, c.Overlap = since, 6*time.Hour
+			return open(t, env, c, url)
+		})
+	}
+}
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	for _, c := range []bluesky.Config{{Query: "*"}, {Mode: "author", Actors: actors(t)}} {
+		sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			t.Helper()
+			c.Since = since
+			return open(t, env, c, url)
+		})
+	}
+}

@@ -70,7 +70,7 @@ func (s *source) listAt(ctx context.Context, o object, k fileKind) (at lists, er
 // document lets look read a file from its beginning, behind its byte order mark,
 // which takes mark bytes.
 func (s *source) document(ctx context.Context, o object, k fileKind, look func(r io.Reader, mark int64)) (err error) {
-	raw, err := s.store.open(ctx, o)
+	raw, err := s.archives.open(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,8 @@ func (s *source) document(ctx context.Context, o object, k fileKind, look func(r
 	if err != nil {
 		return err
 	}
-	defer st.release()
+	defer st.close()
+	st.compressed.member = o.member != nil
 	if err := st.fill(ctx, s.limits.block); err != nil {
 		return err
 	}

@@ -129,10 +129,10 @@ func openLake(t testing.TB, dir string) *lake.Lake {
 	return l
 }
 
-// TestRealPosts lands every real data set through its declared mapping: every
+// TestWholeRealPosts lands every real data set through its declared mapping: every
 // column of every row is what its page said. It wants no reject and nothing new
 // the second time.
-func TestRealPosts(t *testing.T) {
+func TestWholeRealPosts(t *testing.T) {
 	dir := shared(t)
 	for _, tt := range []struct {
 		name, config string

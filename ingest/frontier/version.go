@@ -8,17 +8,15 @@ import (
 	"github.com/feedlake/feedlake"
 )
 
-// Version is a short mark of what a post says: its text, its addresses, its
-// counts and whether it is there. Two versions that differ in nothing else, such
-// as in the time of observation, have the same one.
+// Version is a short mark of what a post says: its text, its counts and whether it
+// is there. Two versions that differ in nothing else, such as in the time of
+// observation or in the language that the network guesses, have the same one.
 func Version(p *feedlake.Post) string {
 	own := *p
 	own.Own()
 	var s strings.Builder
-	for _, part := range append([]string{own.Text, own.Lang}, own.URLs...) {
-		s.WriteString(part)
-		s.WriteByte(0)
-	}
+	s.WriteString(own.Text)
+	s.WriteByte(0)
 	for _, n := range [...]*int64{own.Likes, own.Reposts, own.Replies, own.Views} {
 		if n != nil {
 			s.WriteString(strconv.FormatInt(*n, 10))

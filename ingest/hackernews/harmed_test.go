@@ -25,3 +25,27 @@ func TestHarmed(t *testing.T) {
 		})
 	}
 }
+
+// growing simulates Hacker News, whose counts grow with time.
+func growing(now func() time.Time) (sourcetest.Server, error) {
+	return serve.New("hackernews", serve.Options{Seed: 7, Posts: 200, Days: 1, Now: now, Faults: []serve.Fault{serve.Grow}})
+}
+
+// TestChanged tells posts again whose counts have changed.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	sourcetest.Changed(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+		t.Helper()
+		c := configs()[0]
+		c.Overlap = 6 * time.Hour
+		return open(t, env, url, c)
+	})
+}
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	for _, c := range configs() {
+		sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) })
+	}
+}

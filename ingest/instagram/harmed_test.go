@@ -30,3 +30,32 @@ func TestHarmed(t *testing.T) {
 		})
 	}
 }
+
+// growing simulates Instagram, whose counts grow with time.
+func growing(now func() time.Time) (sourcetest.Server, error) {
+	return serve.New("instagram", serve.Options{Seed: 7, Posts: 200, Days: 1, Now: now, Faults: []serve.Fault{serve.Grow}})
+}
+
+// TestChanged tells posts again whose counts have changed.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"recent", "top", "account"} {
+		sourcetest.Changed(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			t.Helper()
+			c := instagram.Config{Mode: mode, TopPages: 100, Overlap: 6 * time.Hour}
+			if mode != "account" {
+				c.Hashtags = []string{serve.InstagramTag}
+			}
+			return open(t, env, url, c)
+		})
+	}
+}
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+		t.Helper()
+		return open(t, env, url, instagram.Config{Mode: "account"})
+	})
+}

@@ -22,3 +22,26 @@ func TestHarmed(t *testing.T) {
 		return open(t, env, mastodon.Config{Settings: settings(url), Since: long})
 	})
 }
+
+// growing simulates a server, whose counts grow with time.
+func growing(now func() time.Time) (sourcetest.Server, error) {
+	return serve.New("mastodon", serve.Options{Seed: 7, Posts: 200, Days: 1, Now: now, Faults: []serve.Fault{serve.Grow}})
+}
+
+// TestChanged tells posts again whose counts have changed.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	sourcetest.Changed(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+		t.Helper()
+		return open(t, env, mastodon.Config{Settings: settings(url), Since: long, Overlap: 6 * time.Hour})
+	})
+}
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+		t.Helper()
+		return open(t, env, mastodon.Config{Settings: settings(url), Since: long})
+	})
+}

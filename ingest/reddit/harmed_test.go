@@ -33,3 +33,28 @@ func TestHarmed(t *testing.T) {
 		})
 	}
 }
+
+// growing simulates Reddit, whose counts grow with time.
+func growing(now func() time.Time) (sourcetest.Server, error) {
+	return serve.New("reddit", serve.Options{Seed: 7, Posts: 200, Days: 1, Now: now, Faults: []serve.Fault{serve.Grow}})
+}
+
+// TestChanged tells posts again whose counts have changed.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"new", "top"} {
+		sourcetest.Changed(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			t.Helper()
+			return open(t, env, url, reddit.Config{Mode: mode, Subreddits: subs, Since: since(), Overlap: 6 * time.Hour})
+		})
+	}
+}
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+		t.Helper()
+		return open(t, env, url, reddit.Config{Subreddits: subs, Since: since()})
+	})
+}

@@ -46,3 +46,32 @@ func TestHarmedSearch(t *testing.T) {
 			return open(t, env, url, x.Config{Query: everything, Since: since})
 		})
 }
+
+// growing simulates X, whose counts grow with time.
+func growing(now func() time.Time) (sourcetest.Server, error) {
+	return serve.New("x", serve.Options{Seed: 7, Posts: 200, Days: 1, Now: now, Faults: []serve.Fault{serve.Grow}})
+}
+
+// TestChanged tells posts again whose counts have changed.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	for _, c := range []x.Config{{Query: everything}, {Mode: "users", Users: []string{"100000", "100001", "100002"}}} {
+		sourcetest.Changed(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			t.Helper()
+			c.Since, c.Overlap = since, 6*time.Hour
+			return open(t, env, url, c)
+		})
+	}
+}
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	for _, c := range []x.Config{{Mode: "all", Query: everything, PageSize: 500}, {Mode: "users", Users: []string{"100000", "100001", "100002"}}} {
+		sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			t.Helper()
+			c.Since = since
+			return open(t, env, url, c)
+		})
+	}
+}

@@ -156,6 +156,27 @@ func (s *S3) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
 	}
 }
 
+// Names lists what lies directly below a prefix that ends with a slash: names of
+// objects, and of folders with a slash at their end.
+func (s *S3) Names(ctx context.Context, prefix string) ([]string, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	what, below := "list "+s.URL(prefix), s.full(prefix)
+	var names []string
+	for o := range s.client.ListObjectsIter(ctx, s.config.Bucket, minio.ListObjectsOptions{Prefix: below}) {
+		if o.Err != nil {
+			return nil, s.fault(what, o.Err)
+		}
+		if name := strings.TrimPrefix(o.Key, below); name != "" {
+			names = append(names, name)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return names, nil
+}
+
 // Remove deletes objects, a thousand in one request; those that are not there
 // are no error. What can be deleted is, whatever becomes of the others.
 func (s *S3) Remove(ctx context.Context, keys ...string) error {

@@ -69,7 +69,7 @@ func (s *Server) aged(it *simulate.Item) *simulate.Item {
 	now := *it
 	for _, n := range []**int64{&now.Likes, &now.Reposts, &now.Replies, &now.Views} {
 		if *n != nil {
-			*n = new(int64(share * float64(1000+**n)))
+			*n = new(int64(share * float64(100_000+**n)))
 		}
 	}
 	return &now
