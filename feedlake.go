@@ -41,9 +41,9 @@ type Post struct {
 	ObservedAt      time.Time `parquet:"observed_at,optional,timestamp(microsecond)"` // UTC, when this version was seen; zero (NULL) when the record does not tell, such as in an archive
 	Text            string    `parquet:"text,optional"`                               // valid UTF-8
 	Lang            string    `parquet:"lang,optional,dict"`                          // as the connector read it; package ingest lands the canonical BCP 47 tag, such as "en-US"; empty when no language is known
-	Hashtags        []string  `parquet:"hashtags,optional,list"`                      // without '#', only when the network lists them
-	Mentions        []string  `parquet:"mentions,optional,list"`                      // without '@', only when the network lists them
-	URLs            []string  `parquet:"urls,optional,list"`                          // only when the network lists them
+	Hashtags        []string  `parquet:"hashtags,optional,list"`                      // without '#'; nil when the network does not list them, empty when it lists none
+	Mentions        []string  `parquet:"mentions,optional,list"`                      // without '@'; nil and empty as above
+	URLs            []string  `parquet:"urls,optional,list"`                          // nil and empty as above
 	ReplyTo         string    `parquet:"reply_to,optional"`                           // ID of the post answered
 	RepostOf        string    `parquet:"repost_of,optional"`                          // ID of the post repeated
 	QuoteOf         string    `parquet:"quote_of,optional"`                           // ID of the post quoted

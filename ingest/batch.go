@@ -17,7 +17,7 @@ type batch struct {
 	rejects  []feedlake.Reject
 	posts    int
 	seq      int64             // of the last post of the run; stays when the batch is emptied
-	bytes    int64             // text and payload
+	bytes    int64             // see weight
 	unnamed  map[string]bool   // sources with deletions in the batch that do not name the row of a post
 	networks map[string]string // source to the platform of its posts, as far as it is known; stays when the batch is emptied
 	langs    languages         // stays when the batch is emptied
@@ -31,6 +31,7 @@ type batch struct {
 type rules struct {
 	erased     *lake.Erasures
 	notBefore  time.Time
+	reading    int64 // of the source, for every post
 	pseudonyms *Pseudonyms
 }
 
@@ -69,11 +70,11 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 		}
 		post.RunID = runID
 		b.seq++
-		post.Seq = b.seq
+		post.Seq, post.Reading = b.seq, b.reading
 		if post.Deleted && (post.Kind == feedlake.KindAccount || post.Kind == feedlake.KindLocal) {
 			b.isUnnamed(post.Source)
 		}
-		b.bytes += int64(len(post.Text) + len(post.Payload))
+		b.bytes += weight(post)
 		if kept != i {
 			p.Posts[kept] = *post
 		}
@@ -86,6 +87,13 @@ func (b *batch) add(p Page, now time.Time, name, runID string) {
 	for _, r := range p.Rejects {
 		b.reject(r, now, name, runID)
 	}
+}
+
+// weight is about how much memory a post holds: its text and payload, and the
+// lists, of which a few bytes of payload make an element each.
+func weight(p *feedlake.Post) int64 {
+	const element = 16
+	return int64(len(p.Text) + len(p.Payload) + element*(len(p.Hashtags)+len(p.Mentions)+len(p.URLs)))
 }
 
 func (b *batch) isUnnamed(source string) {

@@ -31,6 +31,15 @@ type Source interface {
 	Fetch(ctx context.Context, from feedlake.Cursor) (Page, error)
 }
 
+// Listener is a Source that hears what nobody tells again, such as a stream. What
+// its pages hold is landed before it has waited as long as Flush says, 0 for when
+// the run pleases; no page takes longer than half of that to fill. When ctx ends,
+// Fetch returns what it has heard, and the error with the next call.
+type Listener interface{ Flush() time.Duration }
+
+// DefaultFlush is the Flush of listeners whose configuration says none.
+const DefaultFlush = 10 * time.Second
+
 // Page is one answer of a source: some records and the cursor behind them.
 type Page struct {
 	Posts    []feedlake.Post
@@ -38,8 +47,22 @@ type Page struct {
 	Next     feedlake.Cursor   // differs from the cursor of the request, unless the page is empty and Done
 	Done     bool              // nothing newer for now
 	Covered  feedlake.Window   // of a backfill: the part of its window that was read whole, from one of its ends on, up to Next; zero: not told
+	Warning  string            // for people: what seems wrong, though all was read; "" when nothing
 	Progress Progress
 }
+
+// KeyError says that a key of a source's own configuration cannot be right, by
+// what the source found.
+type KeyError struct {
+	Key string // below the source's "with", such as "map.text"
+	Err error
+}
+
+// Error says the key and the reason.
+func (e *KeyError) Error() string { return e.Key + ": " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *KeyError) Unwrap() error { return e.Err }
 
 // Estimate is what reading a window of a source costs.
 type Estimate struct {
@@ -62,6 +85,14 @@ type Estimator interface {
 // when Merges is true.
 type Merger interface{ Merges() bool }
 
+// Looker is a Source whose posts can be read once more, when they are older: what
+// people think of them shows later. Look returns a source of the posts created in a
+// window, or of those among them that are held, by their ids; what suits the
+// platform better. A platform that tells neither is feedlake.ErrConfig.
+type Looker interface {
+	Look(ctx context.Context, w feedlake.Window, ids []string) (Source, error)
+}
+
 // Finding is what a look at a credential or a permission found.
 type Finding struct {
 	What string // "token", "search"
@@ -69,6 +100,7 @@ type Finding struct {
 	Says string // for people: what was seen
 	Hint string // what to do when it is not OK
 	Down bool   // not OK, but another try may help: no matter of the configuration
+	Err  error  // not OK: the error itself, where it says more than Says; may be nil
 }
 
 // Found is the finding of a look that gave err, or what says tells. A hint that

@@ -18,7 +18,7 @@ func (l *languages) tag(said string) string {
 	if tag, ok := (*l)[said]; ok {
 		return tag
 	}
-	tag := LanguageTag(said)
+	tag := languageTag(said)
 	if *l == nil || len(*l) >= maxLanguages {
 		*l = languages{}
 	}
@@ -26,12 +26,12 @@ func (l *languages) tag(said string) string {
 	return tag
 }
 
-// LanguageTag is the canonical BCP 47 tag of what a record says of its language:
+// languageTag is the canonical BCP 47 tag of what a record says of its language:
 // en_us is en-US, and codes that were replaced (in, iw, ji) become those of
 // today. What names no language is "": a word, an unknown code, und, zxx, and
 // the codes for private use, of which X makes marks such as qme, "media only".
 // Of a tag that ends in an error, the good beginning counts.
-func LanguageTag(said string) string {
+func languageTag(said string) string {
 	tag, _ := language.BCP47.Parse(said) // with an error comes the part that could be read
 	base, _, _ := tag.Raw()
 	switch b := base.String(); {

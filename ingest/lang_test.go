@@ -22,12 +22,12 @@ func TestLanguageTag(t *testing.T) {
 		"qaa": "", "qam": "", "qct": "", "qht": "", "qme": "", "qst": "", "qtz": "", "qme-US": "",
 		"None": "", "unknown": "", "null": "", "English": "", "xx": "", "e": "", "-": "", "\xff": "", "日本語": "",
 	} {
-		got := LanguageTag(said)
+		got := languageTag(said)
 		if got != want {
-			t.Errorf("LanguageTag(%q) = %q, want %q", said, got, want)
+			t.Errorf("languageTag(%q) = %q, want %q", said, got, want)
 		}
-		if again := LanguageTag(got); again != got {
-			t.Errorf("LanguageTag(%q) = %q: not canonical", got, again)
+		if again := languageTag(got); again != got {
+			t.Errorf("languageTag(%q) = %q: not canonical", got, again)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func TestLanguagesAgree(t *testing.T) {
 		t.Fatalf("%d posts in, %d out", len(said), len(tagged))
 	}
 	for id, s := range said {
-		want := LanguageTag(s)
+		want := languageTag(s)
 		if s == "mo" {
 			want = "ro" // the SQL does not add the region that tells Moldavian from Romanian
 		}

@@ -1,11 +1,11 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"sync"
 	"time"
@@ -31,6 +31,7 @@ const PropWithdraw = "feedlake.withdraw."
 const (
 	DefaultBatchRows  = 100_000
 	DefaultBatchBytes = 64 << 20
+	DefaultGrace      = 4 * time.Second
 )
 
 // Options says what Run drains and where to.
@@ -43,20 +44,23 @@ type Options struct {
 	NotBefore  time.Time         // posts made before it do not enter; zero: all do
 	Pseudonyms *Pseudonyms       // nil: accounts land as they are
 	Lake       *lake.Lake
-	BatchRows  int   // records a commit, DefaultBatchRows when 0
-	BatchBytes int64 // text and payload a commit, DefaultBatchBytes when 0
+	BatchRows  int           // records a commit, DefaultBatchRows when 0
+	BatchBytes int64         // text and payload a commit, DefaultBatchBytes when 0
+	Grace      time.Duration // how long what was read may take to land once ctx has ended, DefaultGrace when 0
 	Now        func() time.Time
 	Log        *slog.Logger
-	Progress   func(Progress, Result)                     // called after every page, with the counts read so far; may be nil
-	Sleep      func(context.Context, time.Duration) error // waits before another try; a timer when nil
-	Jitter     func(time.Duration) time.Duration          // spreads the waits of many runs; half to all of it when nil
+	Progress   func(Progress, Result)                                   // called after every page, with the counts read so far; may be nil
+	Sleep      func(context.Context, time.Duration) error               // waits before another try; a timer when nil
+	Ticker     func(time.Duration) (tick <-chan time.Time, stop func()) // says when what a Listener told is to be landed; a real one when nil
+	Jitter     func(time.Duration) time.Duration                        // spreads the waits of many runs; half to all of it when nil
 }
 
 // Result counts what a run landed.
 type Result struct {
 	Posts, Rejects int64
-	Suppressed     int64 // records that were taken down before (ops.erasures) and did not enter
-	Outdated       int64 // posts made before Options.NotBefore, which did not enter
+	Suppressed     int64  // records that were taken down before (ops.erasures) and did not enter
+	Outdated       int64  // posts made before Options.NotBefore, which did not enter
+	Warning        string // for people: what seems wrong with the source, though it was read; "" when nothing
 	Commits        int
 	Snapshot       int64 // of raw.posts after the last commit; 0 when nothing was committed
 }
@@ -66,7 +70,9 @@ type Result struct {
 //
 // A crash or an error at any moment loses and repeats nothing: run again. What
 // was read before the source failed is landed. When another run moves the cursor meanwhile, Run stops with feedlake.ErrConflict.
-// When ctx ends, what is committed stays and the rest is left to the next run.
+// When ctx ends, what was read by then is landed, if that takes no longer than
+// Options.Grace, and the rest is left to the next run. What a Listener told is
+// landed while the run goes on, so that a crash costs no more than it says.
 func Run(ctx context.Context, o Options) (Result, error) {
 	r, err := newRun(ctx, o)
 	if err != nil {
@@ -95,9 +101,11 @@ type run struct {
 	left   feedlake.Window // of Slice, by what is landed
 	whole  feedlake.Window // of Slice, read with what is in the batch
 	box    string          // landed value of propOutbox
-	batch  batch
-	done   Result
-	read   Result // with what is not committed yet
+
+	reading string // landed value of propReading
+	batch   batch
+	done    Result
+	read    Result // with what is not committed yet
 }
 
 func newRun(ctx context.Context, o Options) (*run, error) {
@@ -106,6 +114,12 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	}
 	if o.BatchBytes == 0 {
 		o.BatchBytes = DefaultBatchBytes
+	}
+	if o.Grace == 0 {
+		o.Grace = DefaultGrace
+	}
+	if o.Ticker == nil {
+		o.Ticker = ticker
 	}
 	r := &run{Options: o, nonce: rand.Text()[:8], left: o.Slice}
 	for _, s := range []lake.Spec{lake.RawPosts(), lake.RawRejects()} {
@@ -124,6 +138,9 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
 	}
 	r.batch.rules = rules{notBefore: o.NotBefore, pseudonyms: o.Pseudonyms}
+	if err = r.readReading(ctx); err != nil {
+		return nil, err
+	}
 	if r.batch.erased, err = o.Lake.Erasures(ctx); err != nil {
 		return nil, fmt.Errorf("ingest %s: %w", o.Name, err)
 	}
@@ -179,38 +196,94 @@ func (r *run) posts(ctx context.Context, prop string) (string, error) {
 }
 
 func (r *run) drain(ctx context.Context) error {
+	landing, end := r.outlast(ctx)
+	defer end()
 	if err := r.deliver(ctx); err != nil { // what an earlier run left between its two commits
 		return err
 	}
-	next := r.cursor
-	for page, err := range r.pages(ctx, r.cursor) {
-		if err != nil {
-			return r.keep(ctx, next, err)
-		}
-		if rows := len(page.Posts) + len(page.Rejects); page.Next == next && (rows > 0 || !page.Done) {
-			return fmt.Errorf("fetch %s from %s: a page of %d records did not move the cursor", r.Name, shown(next), rows)
-		}
-		next, r.whole = page.Next, page.Covered
-		r.batch.add(page, r.Now(), r.Name, r.RunID)
-		r.report(page)
-		if r.batch.rows() >= r.BatchRows || r.batch.bytes >= r.BatchBytes || page.Done {
-			if err := r.flush(ctx, next, page.Done); err != nil {
+	answers, stop := r.pages(ctx, r.cursor)
+	defer stop()
+	ticks, quiet := r.ticks()
+	defer quiet()
+	for next := r.cursor; ; {
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				return r.keep(ctx, landing, next, a.err)
+			}
+			if err := r.take(landing, next, a.page); err != nil {
+				return err
+			}
+			if next = a.page.Next; a.page.Done {
+				return r.ended(ctx)
+			}
+		case <-ticks:
+			if r.batch.rows() == 0 {
+				continue
+			}
+			if err := r.flush(landing, next, false); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// ended is the error of a run that has read everything.
+func (r *run) ended(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("ingest %s: %w", r.Name, err)
 	}
 	return nil
 }
 
-// keep lands what was read before the source failed: it may have cost money.
-func (r *run) keep(ctx context.Context, next feedlake.Cursor, failure error) error {
-	if ctx.Err() != nil {
+// take adds a page, which was asked for with a cursor, to the batch, and lands that
+// when it is full or the last.
+func (r *run) take(ctx context.Context, from feedlake.Cursor, page Page) error {
+	if rows := len(page.Posts) + len(page.Rejects); page.Next == from && (rows > 0 || !page.Done) {
+		return fmt.Errorf("fetch %s from %s: a page of %d records did not move the cursor", r.Name, shown(from), rows)
+	}
+	r.whole = page.Covered
+	r.done.Warning = cmp.Or(r.done.Warning, page.Warning)
+	r.batch.add(page, r.Now(), r.Name, r.RunID)
+	r.report(page)
+	if r.batch.rows() >= r.BatchRows || r.batch.bytes >= r.BatchBytes || page.Done {
+		return r.flush(ctx, page.Next, page.Done)
+	}
+	return nil
+}
+
+// keep lands what was read before the source failed, or the run was to end: it may
+// have cost money, and a stream does not tell it again.
+func (r *run) keep(ctx, landing context.Context, next feedlake.Cursor, failure error) error {
+	if ctx.Err() != nil && r.batch.rows() == 0 {
 		return failure
 	}
-	return errors.Join(failure, r.flush(ctx, next, false))
+	return errors.Join(failure, r.flush(landing, next, false))
+}
+
+// outlast returns a context that ends a while after ctx: in it a batch is landed
+// whole.
+func (r *run) outlast(ctx context.Context) (context.Context, context.CancelFunc) {
+	landing, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		last := time.AfterFunc(r.Grace, end)
+		context.AfterFunc(landing, func() { last.Stop() })
+	})
+	return landing, func() { stop(); end() }
+}
+
+// ticks tells when a batch is to be landed whatever is in it; never, for a source
+// that can be asked again. A page has taken half of the time.
+func (r *run) ticks() (tick <-chan time.Time, stop func()) {
+	if l, ok := r.Source.(Listener); ok && l.Flush() > 0 {
+		return r.Ticker(l.Flush() / 2)
+	}
+	return nil, func() {}
+}
+
+func ticker(d time.Duration) (tick <-chan time.Time, stop func()) {
+	t := time.NewTicker(d)
+	return t.C, t.Stop
 }
 
 func (r *run) report(p Page) {
@@ -222,39 +295,40 @@ func (r *run) report(p Page) {
 	}
 }
 
-// pages fetches one page ahead: the next is read while the last is written.
-func (r *run) pages(ctx context.Context, from feedlake.Cursor) iter.Seq2[Page, error] {
-	type answer struct {
-		page Page
-		err  error
-	}
-	return func(yield func(Page, error) bool) {
-		ctx, stop := context.WithCancel(ctx)
-		answers := make(chan answer)
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		defer stop()
-		wg.Go(func() {
-			defer close(answers)
-			for {
-				page, err := r.fetch(ctx, from)
-				select {
-				case answers <- answer{page, err}:
-				case <-ctx.Done():
-					return
-				}
-				if err != nil || page.Done {
-					return
-				}
-				from = page.Next
+// answer is what a source said.
+type answer struct {
+	page Page
+	err  error
+}
+
+// pages fetches one page ahead: the next is read while the last is written. It
+// ends with the last page or an error, which there is when ctx ends. stop waits for
+// the source.
+func (r *run) pages(ctx context.Context, from feedlake.Cursor) (answers <-chan answer, stop func()) {
+	ctx, end := context.WithCancel(ctx)
+	var (
+		out   = make(chan answer)
+		quit  = make(chan struct{})
+		group sync.WaitGroup
+	)
+	group.Go(func() {
+		for {
+			page, err := Page{}, r.ended(ctx)
+			if err == nil {
+				page, err = r.fetch(ctx, from)
 			}
-		})
-		for a := range answers {
-			if !yield(a.page, a.err) {
+			select {
+			case out <- answer{page, err}:
+			case <-quit:
 				return
 			}
+			if err != nil || page.Done {
+				return
+			}
+			from = page.Next
 		}
-	}
+	})
+	return out, func() { close(quit); end(); group.Wait() }
 }
 
 // fetch asks the source for a page, again when it says that this may help.
@@ -296,7 +370,7 @@ func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
 	}
 	s, err := r.Lake.Commit(ctx, lake.Commit{
 		Table: lake.RawPosts().Name, ID: id, Add: added, Set: set,
-		Expect:  map[string]string{r.prop() + r.Name: r.place, propOutbox + r.Name: r.box},
+		Expect:  map[string]string{r.prop() + r.Name: r.place, propOutbox + r.Name: r.box, propReading + r.Name: r.reading},
 		Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
 	})
 	if err != nil {

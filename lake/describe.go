@@ -70,12 +70,16 @@ func Describe() map[string]Description {
 		}},
 		Trends().Name: {About: "each hashtag's hour against what the count model expected", Columns: map[string]string{
 			"source": "source of the posts", "hashtag": "in lower case, without '#'", "hour": "UTC hour", "day": "UTC day of the hour",
-			"observed": "posts of the hour with the hashtag", "expected": "posts that the model expected", "p_value": "chance of so many posts or more (0 to 1)",
+			"observed": "posts of the hour with the hashtag", "expected": "posts that the model expected", "expected_day": "posts that the model expected over all hours of the day, those without the hashtag too",
+			"p_value": "chance of so many posts or more (0 to 1)",
 			"q_value": "p_value corrected for the tests of the hour (0 to 1)", "score": "-log10 of p_value", "trending": "whether the hour counts as trending",
 			"model": "name of the model", "model_version": "its version", "input_snapshot": "snapshot of features.hashtag_hourly that was read", "run_id": "the run that judged it",
 		}, Additive: []string{"observed", "expected"}},
-		Steps().Name: {About: "the finished steps of runs", Columns: map[string]string{
-			"run_id": "the run", "job": "the job that ran", "step": "the step", "kind": "what kind of step it is", "started_at": "start (UTC)", "ended_at": "end (UTC)",
+		Steps().Name: {About: "the runs that have ended, one row of kind run each, and their steps", Columns: map[string]string{
+			"run_id": "the run", "job": "the job that ran", "step": "the step; run in the row that tells how the run ended",
+			"kind": "what the step did: ingest, backfill, retain, features, labels, train, score, trends, marts, publish or transform; run in the row " +
+				"that tells how the run ended; NULL in rows of older versions",
+			"started_at": "start (UTC)", "ended_at": "end (UTC)",
 			"state": "how it ended", "rows_in": "rows read", "rows_out": "rows written", "rejects": "records that could not be read", "detail": "what it did", "error": "why it failed",
 		}, Additive: []string{"rows_in", "rows_out", "rejects"}},
 		Erased().Name: {About: "what was taken down and must not enter again: hashes, neither ids nor texts", Columns: map[string]string{

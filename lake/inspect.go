@@ -277,7 +277,7 @@ func (i *inspection) assess(n int) {
 // keys looks for rows that share their key in a current snapshot that is sound.
 func (i *inspection) keys(ctx context.Context) error {
 	cur := snapshotOf(i.t.CurrentSnapshot())
-	key := i.t.Properties()["feedlake.key"]
+	key := i.t.Properties()[propertyKey]
 	if i.o.Duplicates == nil || cur.ID == 0 || key == "" || i.bad[cur.ID] {
 		return nil
 	}

@@ -194,9 +194,16 @@ func TestEnsureAddsColumns(t *testing.T) {
 	if _, err := l.Commit(ctx, lake.Commit{Table: "features.x", Add: []string{copyOut("select date '2026-01-10' as day, 1::bigint as n, ['a'] as tags")}}); err != nil {
 		t.Fatal(err)
 	}
-	spec.Columns = append(spec.Columns, lake.Column{Name: "more", Type: "VARCHAR"})
-	if err := l.Ensure(ctx, spec); err != nil {
-		t.Fatal(err)
+	spec.Columns, spec.Key = append(spec.Columns, lake.Column{Name: "more", Type: "VARCHAR"}), []string{"day", "more"}
+	for _, key := range [][]string{spec.Key, {"n"}, nil} { // with columns, alone, and without a word on it
+		spec.Key = key
+		if err := l.Ensure(ctx, spec); err != nil {
+			t.Fatal(err)
+		}
+		want := map[bool]string{true: "day,more", false: "n"}[len(key) == 2]
+		if got, err := l.Property(ctx, "features.x", "feedlake.key"); got != want || err != nil {
+			t.Errorf("key %q, want %q: %v", got, want, err)
+		}
 	}
 	show := func() []string {
 		t.Helper()

@@ -61,17 +61,20 @@ func tableProperties() iceberg.Properties {
 	}
 }
 
+// propertyKey is the property of a table that names its Key.
+const propertyKey = "feedlake.key"
+
 // Ensure creates the table that s describes, or adds the columns that an
-// existing one lacks. A column whose type differs is an error wrapping
-// feedlake.ErrConflict.
+// existing one lacks and gives it s's key. A column whose type differs is an
+// error wrapping feedlake.ErrConflict.
 func (l *Lake) Ensure(ctx context.Context, s Spec) error {
 	id, err := identifier(s.Name)
 	if err != nil {
 		return err
 	}
-	have, err := l.Columns(ctx, s.Name)
+	t, err := l.load(ctx, s.Name, l.catalog(nil))
 	if err == nil {
-		return l.evolve(ctx, s, have)
+		return l.evolve(ctx, s, t)
 	}
 	if !errors.Is(err, feedlake.ErrNotFound) {
 		return err
@@ -89,7 +92,7 @@ func (l *Lake) Ensure(ctx context.Context, s Spec) error {
 		return fmt.Errorf("create table %s: %w", s.Name, err)
 	}
 	props := tableProperties()
-	props["feedlake.key"] = strings.Join(s.Key, ",")
+	props[propertyKey] = strings.Join(s.Key, ",")
 	err = l.ic("create-table", s.Name, func() error {
 		_, err := l.cat.CreateTable(l.withBucket(ctx), id, schema, catalog.WithPartitionSpec(&spec), catalog.WithProperties(props))
 		return err
@@ -109,6 +112,10 @@ func (l *Lake) Columns(ctx context.Context, name string) ([]Column, error) {
 	if err != nil {
 		return nil, err
 	}
+	return columnsOf(name, t)
+}
+
+func columnsOf(name string, t *table.Table) ([]Column, error) {
 	first := map[int]bool{}
 	for _, s := range t.Metadata().Schemas() {
 		if s.ID == 0 {
@@ -129,8 +136,13 @@ func (l *Lake) Columns(ctx context.Context, name string) ([]Column, error) {
 }
 
 // evolve adds the columns of s that the table lacks. Field ids are assigned by
-// Iceberg, so older files read the new columns as NULL.
-func (l *Lake) evolve(ctx context.Context, s Spec, have []Column) error {
+// Iceberg, so older files read the new columns as NULL. A key that a newer
+// version has changed becomes the table's.
+func (l *Lake) evolve(ctx context.Context, s Spec, t *table.Table) error {
+	have, err := columnsOf(s.Name, t)
+	if err != nil {
+		return err
+	}
 	types := map[string]string{}
 	for _, c := range have {
 		types[c.Name] = c.Type
@@ -145,30 +157,42 @@ func (l *Lake) evolve(ctx context.Context, s Spec, have []Column) error {
 				"give the column a new name, or cast it to %s", t)
 		}
 	}
-	if len(add) == 0 {
+	key := strings.Join(s.Key, ",")
+	rekey := key != "" && key != t.Properties()[propertyKey]
+	if len(add) == 0 && !rekey {
 		return nil
 	}
-	t, err := l.load(ctx, s.Name, l.catalog(nil))
-	if err != nil {
-		return err
-	}
 	tx := t.NewTransaction()
+	if rekey {
+		if err := tx.SetProperties(iceberg.Properties{propertyKey: key}); err != nil {
+			return fmt.Errorf("change key of %s: %w", s.Name, err)
+		}
+	}
+	if len(add) > 0 {
+		if err := addColumns(tx, s.Name, add); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("change %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+func addColumns(tx *table.Transaction, name string, add []Column) error {
 	up := tx.UpdateSchema(true, false)
 	for _, c := range add {
 		typ, err := icebergType(c.Type, 0)
 		if err != nil {
-			return fmt.Errorf("table %s: column %s: %w", s.Name, c.Name, err)
+			return fmt.Errorf("table %s: column %s: %w", name, c.Name, err)
 		}
 		up = up.AddColumn([]string{c.Name}, typ, "", false, nil)
 	}
 	if err := up.Commit(); err != nil {
-		return fmt.Errorf("add columns to %s: %w", s.Name, err)
+		return fmt.Errorf("add columns to %s: %w", name, err)
 	}
 	if err := tx.RemoveProperties([]string{table.DefaultNameMappingKey}); err != nil { // made anew from the new schema with the next files
-		return fmt.Errorf("add columns to %s: %w", s.Name, err)
-	}
-	if _, err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("add columns to %s: %w", s.Name, err)
+		return fmt.Errorf("add columns to %s: %w", name, err)
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func Labels() Spec {
 // SentimentScores is ml.sentiment_scores: what a version of the sentiment model
 // says of one text of a post, or why it says nothing (unscored: language or
 // empty). The version that judged a partition first judges what comes late to it
-// (docs/adr/0016); to judge again replaces the partition.
+// (docs/adr/0017); to judge again replaces the partition.
 func SentimentScores() Spec {
 	return Spec{
 		Name: "ml.sentiment_scores",

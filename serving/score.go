@@ -2,27 +2,23 @@ package serving
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
+	"slices"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-
-	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
 )
 
 // Sentiment is what a model says of one text: the likeliest label and the
-// probabilities of negative, neutral and positive.
+// probabilities of negative, neutral and positive. Empty marks a text that holds
+// nothing to judge, such as a link alone.
 type Sentiment struct {
 	Label string
 	P     [3]float64
+	Empty bool
 }
 
 // Scorer labels texts; the answer has one Sentiment per text, in order.
@@ -30,13 +26,30 @@ type Scorer interface {
 	Score(ctx context.Context, texts []string) ([]Sentiment, error)
 }
 
+// Judge is a version of a model that can score.
+type Judge struct {
+	Scorer
+	Languages []string // base languages (BCP 47) that it was judged on; texts of others are not scored
+}
+
+// Days is a range of UTC days, first and last included, as 2026-01-31; an empty
+// end is open.
+type Days struct{ First, Last string }
+
+func (d Days) holds(day string) bool {
+	return (d.First == "" || day >= d.First) && (d.Last == "" || day <= d.Last)
+}
+
 // ScoreOptions says what to score with which version.
 type ScoreOptions struct {
-	Lake      *lake.Lake
-	DB        *query.DB // reads the lake's files; Score makes views in its schema scoring
-	Scorer    Scorer
-	Model     string // such as "sentiment"
-	Version   int
+	Lake    *lake.Lake
+	DB      *query.DB // reads the lake's files; Score makes views in its schema scoring
+	Model   string    // such as "sentiment"
+	Version int       // in use: judges the days that no version has judged
+	// Open opens a version; feedlake.ErrNotFound or feedlake.ErrConfig say that it
+	// cannot be used any more. Each version is opened once, when it is needed.
+	Open      func(ctx context.Context, version int) (Judge, error)
+	Again     *Days // judge these days again with Version; nil: none
 	RunID     string
 	BatchRows int // rows between two commits; 0 is 200,000
 	Now       func() time.Time
@@ -47,7 +60,9 @@ type ScoreOptions struct {
 // ScoreResult tells what Score did.
 type ScoreResult struct {
 	Posts      int64 // posts in the partitions that were looked at
-	Scored     int64 // rows added to ml.sentiment_scores
+	Scored     int64 // posts that got a score
+	Language   int64 // posts not scored for their language
+	Empty      int64 // posts not scored because their text holds nothing to judge
 	Partitions int   // partitions looked at; the others had not changed
 	Snapshot   int64 // of features.posts
 }
@@ -61,12 +76,22 @@ const (
 	scoredTicket = "feedlake.scored-ticket"
 )
 
-// scored is the state of a model's scoring: every post of the snapshot has a
-// score of the version.
+// scored is the state of a model's scoring: every post of the snapshot has a row.
 type scored struct {
-	Version  int   `json:"version"`
+	Version  int   `json:"version"` // that was in use then
 	Snapshot int64 `json:"snapshot"`
+	Shape    int   `json:"shape"` // scoredShape of the program
 }
+
+// scoredShape changes with what rows say. Partitions of an older shape are judged
+// again: up to 1, every version had rows of its own for each post.
+const scoredShape = 2
+
+// Reasons not to score a post.
+const (
+	unscoredLanguage = "language"
+	unscoredEmpty    = "empty"
+)
 
 // ScoreRow is a row of ml.sentiment_scores.
 type ScoreRow struct {
@@ -75,25 +100,28 @@ type ScoreRow struct {
 	Day           int32     `parquet:"day,date"` // days since 1970-01-01
 	TextMD5       string    `parquet:"text_md5,optional"`
 	Label         string    `parquet:"label,optional,dict"`
-	Negative      float64   `parquet:"p_negative"`
-	Neutral       float64   `parquet:"p_neutral"`
-	Positive      float64   `parquet:"p_positive"`
-	Confidence    float64   `parquet:"confidence"`
+	Negative      *float64  `parquet:"p_negative,optional"`
+	Neutral       *float64  `parquet:"p_neutral,optional"`
+	Positive      *float64  `parquet:"p_positive,optional"`
+	Confidence    *float64  `parquet:"confidence,optional"`
 	Model         string    `parquet:"model,optional,dict"`
 	ModelVersion  int64     `parquet:"model_version"`
 	InputSnapshot int64     `parquet:"input_snapshot"`
 	RunID         string    `parquet:"run_id,optional,dict"`
 	ScoredAt      time.Time `parquet:"scored_at,optional,timestamp(microsecond)"`
+	Unscored      string    `parquet:"unscored,optional,dict"` // why there is no label
 }
 
-// Score adds a row to ml.sentiment_scores for every post of features.posts
-// whose text has none of this model and version yet. Only partitions that
-// changed since the last complete scoring are looked at, one after the other,
-// so memory does not grow with the lake. It may be stopped at any moment: what
-// is committed stays, and the next call goes on. Two calls at once cannot
-// double a row: the slower one ends with feedlake.ErrConflict.
+// Score adds a row to ml.sentiment_scores for every post of features.posts whose
+// text has none of this model yet. Reposts say nothing of their own and have none.
+// Only partitions that changed since the last complete scoring are looked at, one
+// after the other, so memory does not grow with the lake. The version that judged
+// a partition first judges what comes late to it, while it can be opened. It may
+// be stopped at any moment: what is committed stays, and the next call goes on.
+// Two calls at once cannot double a row: the slower one ends with
+// feedlake.ErrConflict.
 func Score(ctx context.Context, o ScoreOptions) (ScoreResult, error) {
-	s := scoring{ScoreOptions: o}
+	s := scoring{ScoreOptions: o, judges: map[int]Judge{}}
 	if s.BatchRows == 0 {
 		s.BatchRows = scoreCommit
 	}
@@ -111,11 +139,17 @@ func Score(ctx context.Context, o ScoreOptions) (ScoreResult, error) {
 // scoring is one call of Score.
 type scoring struct {
 	ScoreOptions
-	res     ScoreResult
-	ticket  string // as the last commit left it
-	pending int    // rows in files that are not committed
-	files   []string
-	open    *lake.RowWriter[ScoreRow]
+	res      ScoreResult
+	judges   map[int]Judge
+	ticket   string      // as the last commit left it
+	pending  ScoreResult // of rows in files that are not committed
+	rows     int         // in those files
+	files    []string
+	replaced []lake.Partition // whose rows those files take the place of
+	open     *lake.RowWriter[ScoreRow]
+
+	judge   Judge // of the present partition
+	version int
 }
 
 func (s *scoring) run(ctx context.Context) error {
@@ -146,13 +180,16 @@ func (s *scoring) run(ctx context.Context) error {
 		}
 		s.res.Partitions++
 		s.Progress(s.res.Posts, total)
-		if s.pending >= s.BatchRows {
+		if s.rows >= s.BatchRows {
 			if err := s.commit(ctx, nil); err != nil {
 				return err
 			}
 		}
 	}
-	state, err := json.Marshal(scored{s.Version, cur.ID})
+	if s.Again != nil { // other days may wait still
+		return s.commit(ctx, nil)
+	}
+	state, err := json.Marshal(scored{s.Version, cur.ID, scoredShape})
 	if err != nil {
 		return err
 	}
@@ -161,13 +198,14 @@ func (s *scoring) run(ctx context.Context) error {
 
 func (s *scoring) state() string { return scoredState + "." + s.Model }
 
-// scorePart is one partition with its posts and the scores that it has.
+// scorePart is one partition with its posts and the rows that it has.
 type scorePart struct {
 	name          lake.Partition
 	posts, scores []lake.File
+	again         bool // the rows are to be replaced
 }
 
-// changed lists the partitions that may hold posts without a score.
+// changed lists the partitions that may hold posts without a row.
 func (s *scoring) changed(ctx context.Context, snapshot int64) ([]scorePart, error) {
 	posts, err := s.Lake.Files(ctx, scoredInput, snapshot)
 	if err != nil {
@@ -181,14 +219,14 @@ func (s *scoring) changed(ctx context.Context, snapshot int64) ([]scorePart, err
 	if err != nil {
 		return nil, err
 	}
-	todo, err := changedSince(ctx, s.Lake, scoredInput, scoredTable, s.state(), s.Version, snapshot)
+	todo, again, err := s.todo(ctx, snapshot)
 	if err != nil {
 		return nil, err
 	}
 	byPart := map[lake.Partition]*scorePart{}
 	var out []scorePart
 	for _, p := range todo {
-		byPart[p] = &scorePart{name: p}
+		byPart[p] = &scorePart{name: p, again: again}
 	}
 	for _, f := range posts {
 		if p := byPart[f.Partition]; p != nil {
@@ -208,152 +246,20 @@ func (s *scoring) changed(ctx context.Context, snapshot int64) ([]scorePart, err
 	return out, nil
 }
 
-// changedSince lists the partitions of the input that changed from the snapshot
-// that the output's state names to now. Another version, or a snapshot that is
-// gone, means every partition.
-func changedSince(ctx context.Context, l *lake.Lake, input, output, key string, version int, now int64) ([]lake.Partition, error) {
-	text, err := l.Property(ctx, output, key)
-	if err != nil {
-		return nil, err
+// todo lists the partitions to look at; again says that their rows are to be
+// replaced.
+func (s *scoring) todo(ctx context.Context, snapshot int64) (list []lake.Partition, again bool, err error) {
+	if s.Again != nil {
+		list, err = s.Lake.Changed(ctx, scoredInput, 0, snapshot)
+		return slices.DeleteFunc(list, func(p lake.Partition) bool {
+			day, _ := p.Value("day")
+			return !s.Again.holds(day)
+		}), true, err
 	}
-	var was scored
-	if text == "" || json.Unmarshal([]byte(text), &was) != nil || was.Version != version {
-		return l.Changed(ctx, input, 0, now)
+	list, was, err := changedSince(ctx, s.Lake, scoredInput, scoredTable, s.state(), snapshot)
+	if err == nil && was.Snapshot != 0 && was.Shape < scoredShape {
+		list, err = s.Lake.Changed(ctx, scoredInput, 0, snapshot)
+		return list, true, err
 	}
-	list, err := l.Changed(ctx, input, was.Snapshot, now)
-	if errors.Is(err, feedlake.ErrNotFound) {
-		return l.Changed(ctx, input, 0, now)
-	}
-	return list, err
-}
-
-// unscored yields the posts of a partition without a score of the version.
-const unscored = `
-select p.source, p.id, cast(cast(p.day as date) - date '1970-01-01' as integer), p.text_md5, p.text
-from scoring.posts p
-where p.text is not null and trim(p.text) <> ''
-  and not exists (
-    select 1 from scoring.scores s
-    where s.id = p.id and s.text_md5 = p.text_md5 and s.model = ? and s.model_version = ?)
-order by p.id`
-
-// partition scores one partition into one new file.
-func (s *scoring) partition(ctx context.Context, p scorePart) error {
-	for name, files := range map[string][]lake.File{"posts": p.posts, "scores": p.scores} {
-		table := map[string]string{"posts": scoredInput, "scores": scoredTable}[name]
-		cols, err := s.Lake.Columns(ctx, table)
-		if err != nil {
-			return err
-		}
-		if err := s.DB.ViewOf(ctx, s.Lake, "scoring."+name, cols, files); err != nil {
-			return err
-		}
-	}
-	err := s.DB.Arrow(ctx, func(b arrow.RecordBatch) error { return s.batch(ctx, p.name, b) }, unscored, s.Model, int64(s.Version))
-	if err != nil {
-		return fmt.Errorf("score posts of %s: %w", p.name, err)
-	}
-	if s.open == nil {
-		return nil
-	}
-	path, err := s.open.Close(ctx)
-	s.open = nil
-	if err != nil {
-		return err
-	}
-	s.files = append(s.files, path)
-	return nil
-}
-
-// batch scores one batch of the query's result. Texts are read where they lie:
-// they are needed no longer than the batch.
-func (s *scoring) batch(ctx context.Context, p lake.Partition, b arrow.RecordBatch) error {
-	text := make([]*array.String, 0, 4)
-	for _, i := range []int{0, 1, 3, 4} {
-		c, ok := b.Column(i).(*array.String)
-		if !ok {
-			return fmt.Errorf("column %s is %s, want text", b.ColumnName(i), b.Column(i).DataType())
-		}
-		text = append(text, c)
-	}
-	days, ok := b.Column(2).(*array.Int32)
-	if !ok {
-		return fmt.Errorf("column %s is %s, want days", b.ColumnName(2), b.Column(2).DataType())
-	}
-	for from := 0; from < int(b.NumRows()); from += scoreTexts {
-		to := min(from+scoreTexts, int(b.NumRows()))
-		rows, texts := make([]ScoreRow, to-from), make([]string, to-from)
-		for i := range rows {
-			at := from + i
-			rows[i] = ScoreRow{Source: text[0].Value(at), ID: text[1].Value(at), Day: days.Value(at), TextMD5: text[2].Value(at)}
-			texts[i] = text[3].Value(at)
-		}
-		if err := s.write(ctx, p, rows, texts); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// write scores a batch and adds it to the partition's file.
-func (s *scoring) write(ctx context.Context, p lake.Partition, batch []ScoreRow, texts []string) error {
-	if len(batch) == 0 {
-		return nil
-	}
-	got, err := s.Scorer.Score(ctx, texts)
-	if err != nil {
-		return err
-	}
-	if len(got) != len(texts) {
-		return fmt.Errorf("%d scores for %d texts", len(got), len(texts))
-	}
-	now := s.Now().UTC()
-	for i := range batch {
-		r, g := &batch[i], got[i]
-		r.Label, r.Negative, r.Neutral, r.Positive = g.Label, g.P[0], g.P[1], g.P[2]
-		r.Confidence = max(g.P[0], g.P[1], g.P[2])
-		r.Model, r.ModelVersion, r.InputSnapshot, r.RunID, r.ScoredAt = s.Model, int64(s.Version), s.res.Snapshot, s.RunID, now
-	}
-	if s.open == nil {
-		if s.open, err = lake.NewRowWriter[ScoreRow](s.Lake, scoredTable, p); err != nil {
-			return err
-		}
-	}
-	if err := s.open.Write(batch); err != nil {
-		return err
-	}
-	s.pending += len(batch)
-	return nil
-}
-
-// commit lands the finished files. The ticket changes with every commit, so that
-// a second scoring that began from the same state cannot land the same rows.
-func (s *scoring) commit(ctx context.Context, state map[string]string) error {
-	if len(s.files) == 0 && state == nil {
-		return nil
-	}
-	ticket := rand.Text()
-	set := map[string]string{scoredTicket: ticket}
-	maps.Copy(set, state)
-	_, err := s.Lake.Commit(ctx, lake.Commit{
-		Table: scoredTable, ID: "score " + ticket, Add: s.files, Set: set, Expect: map[string]string{scoredTicket: s.ticket},
-		Summary: map[string]string{
-			lake.SummaryRunID: s.RunID, lake.SummaryModel: fmt.Sprintf("%s@%d", s.Model, s.Version),
-			lake.SummaryInputs: fmt.Sprintf("%s@%d", scoredInput, s.res.Snapshot),
-		},
-	})
-	if err != nil {
-		return err
-	}
-	s.res.Scored += int64(s.pending)
-	s.ticket, s.files, s.pending = ticket, nil, 0
-	return nil
-}
-
-// abort throws away a file that was begun.
-func (s *scoring) abort() {
-	if s.open != nil {
-		s.open.Abort()
-		s.open = nil
-	}
+	return list, false, err
 }

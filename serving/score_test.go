@@ -37,6 +37,7 @@ func scoreLake(t *testing.T, dir string, ic lake.Interceptor) *lake.Lake {
 	for _, s := range append(lake.Fixed(),
 		lake.Spec{Name: "features.posts", Partition: []string{"source", "day"}, Columns: []lake.Column{
 			{Name: "source", Type: "VARCHAR"}, {Name: "id", Type: "VARCHAR"}, {Name: "day", Type: "DATE"}, {Name: "text", Type: "VARCHAR"}, {Name: "text_md5", Type: "VARCHAR"},
+			{Name: "kind", Type: "VARCHAR"}, {Name: "lang", Type: "VARCHAR"},
 		}},
 		lake.Spec{Name: "features.hashtag_hourly", Partition: []string{"source", "day"}, Columns: []lake.Column{
 			{Name: "source", Type: "VARCHAR"},
@@ -86,17 +87,24 @@ func put(t *testing.T, l *lake.Lake, table string, p lake.Partition, sql string)
 	}
 }
 
+// putPosts replaces a day of a source by posts "id:text"; an id may carry a kind
+// and a language: "id/repost/fr:text".
 func putPosts(t *testing.T, l *lake.Lake, source, day string, idText ...string) {
 	t.Helper()
 	var rows []string
 	for _, s := range idText {
 		id, text, _ := strings.Cut(s, ":")
+		about := append(strings.Split(id, "/"), "post", "en")
+		if len(about) > 4 {
+			about = about[:3]
+		}
+		id, kind, lang := about[0], about[1], about[2]
 		v := query.Quote(text)
 		if text == "" {
 			v = "null::varchar"
 		}
-		rows = append(rows, fmt.Sprintf("select %s as source, %s as id, date %s as day, %s as text, md5(%s) as text_md5",
-			query.Quote(source), query.Quote(id), query.Quote(day), v, v))
+		rows = append(rows, fmt.Sprintf("select %s as source, %s as id, date %s as day, %s as text, md5(%s) as text_md5, %s as kind, %s as lang",
+			query.Quote(source), query.Quote(id), query.Quote(day), v, v, query.Quote(kind), query.Quote(lang)))
 	}
 	put(t, l, "features.posts", lake.MakePartition("source", source, "day", day), strings.Join(rows, " union all "))
 }
@@ -109,7 +117,7 @@ func (s *lengths) Score(_ context.Context, texts []string) ([]serving.Sentiment,
 	out := make([]serving.Sentiment, len(texts))
 	for i, t := range texts {
 		p := 1 / float64(1+len(t))
-		out[i] = serving.Sentiment{Label: "positive", P: [3]float64{0, 1 - p, p}}
+		out[i] = serving.Sentiment{Label: "positive", P: [3]float64{0, 1 - p, p}, Empty: strings.TrimSpace(t) == ""}
 	}
 	return out, nil
 }
@@ -139,10 +147,15 @@ func lines(t *testing.T, l *lake.Lake, sql string) []string {
 	return out
 }
 
-const scoredRows = `select concat_ws('/', source, id, day, model_version, left(text_md5, 4), run_id) from ml.sentiment_scores order by 1`
+const scoredRows = `select concat_ws('/', source, id, day, model_version, left(text_md5, 4), run_id, unscored) from ml.sentiment_scores order by 1`
 
 func scoreOptions(l *lake.Lake, db *query.DB, s serving.Scorer, version int, run string) serving.ScoreOptions {
-	return serving.ScoreOptions{Lake: l, DB: db, Scorer: s, Model: "m", Version: version, RunID: run, Now: scoreClock, Log: slog.New(slog.DiscardHandler)}
+	return serving.ScoreOptions{
+		Lake: l, DB: db, Model: "m", Version: version, RunID: run, Now: scoreClock, Log: slog.New(slog.DiscardHandler),
+		Open: func(context.Context, int) (serving.Judge, error) {
+			return serving.Judge{Scorer: s, Languages: []string{"en"}}, nil
+		},
+	}
 }
 
 func TestScoreOnlyWhatHasNoScore(t *testing.T) {
@@ -162,7 +175,7 @@ func TestScoreOnlyWhatHasNoScore(t *testing.T) {
 	}
 	putPosts(t, l, "a", "2026-01-01", "1:x", "2:yy", "3:", "4:   ")
 	putPosts(t, l, "b", "2026-01-02", "1:x")
-	if res := score(1, "r1"); res.Scored != 3 || res.Partitions != 2 {
+	if res := score(1, "r1"); res.Scored != 3 || res.Empty != 1 || res.Partitions != 2 {
 		t.Errorf("first: %+v, want 3 rows: posts without text have no sentiment", res)
 	}
 	before, err := l.Current(t.Context(), "ml.sentiment_scores")
@@ -179,17 +192,17 @@ func TestScoreOnlyWhatHasNoScore(t *testing.T) {
 	if res := score(1, "r3"); res.Scored != 2 || res.Partitions != 1 {
 		t.Errorf("an edit and a new post: %+v", res)
 	}
-	if res := score(2, "r4"); res.Scored != 4 || res.Partitions != 2 {
-		t.Errorf("another version: %+v", res)
+	if res := score(2, "r4"); res.Scored != 0 || res.Partitions != 0 {
+		t.Errorf("another version makes work of judged days: %+v", res)
 	}
 	want := []string{
-		"a/1/2026-01-01/1/9dd4/r1", "a/1/2026-01-01/2/9dd4/r4", "a/2/2026-01-01/1/2fb1/r1", "a/2/2026-01-01/1/683d/r3", "a/2/2026-01-01/2/683d/r4",
-		"a/5/2026-01-01/1/22af/r3", "a/5/2026-01-01/2/22af/r4", "b/1/2026-01-02/1/9dd4/r1", "b/1/2026-01-02/2/9dd4/r4",
+		"a/1/2026-01-01/1/9dd4/r1", "a/2/2026-01-01/1/2fb1/r1", "a/2/2026-01-01/1/683d/r3", "a/4/2026-01-01/1/6286/r1/empty",
+		"a/5/2026-01-01/1/22af/r3", "b/1/2026-01-02/1/9dd4/r1",
 	}
 	if d := cmp.Diff(want, lines(t, l, scoredRows)); d != "" {
 		t.Error(d)
 	}
-	if got := lines(t, l, "select count(*)::varchar from ml.sentiment_scores where input_snapshot is null or confidence <> greatest(p_negative, p_neutral, p_positive)"); got[0] != "0" {
+	if got := lines(t, l, "select count(*)::varchar from ml.sentiment_scores where input_snapshot is null or confidence <> greatest(p_negative, p_neutral, p_positive) or (label is null) <> (unscored is not null) or (label is null) <> (p_negative is null)"); got[0] != "0" {
 		t.Errorf("%s rows lack provenance or confidence", got[0])
 	}
 }
@@ -289,18 +302,41 @@ func (surprise) Expect(_ context.Context, hours []serving.Hour) ([]serving.Expec
 	return out, nil
 }
 
+// Describe knows the posts of the 7 days before.
+func (surprise) Describe(past []serving.HourPosts, _, at []int64) []serving.Hour {
+	out := make([]serving.Hour, len(at))
+	for i, h := range at {
+		for _, p := range past {
+			if p.Hour < h && p.Hour >= h-168 {
+				out[i].Posts7d += p.Posts
+			}
+		}
+	}
+	return out
+}
+
+func trendOptions(l *lake.Lake, db *query.DB, m serving.CountModel, version int) serving.TrendOptions {
+	return serving.TrendOptions{
+		Lake: l, DB: db, Model: "c", Version: version, Authors: 3, RunID: fmt.Sprint("r", version), Log: slog.New(slog.DiscardHandler),
+		Open: func(context.Context, int) (serving.CountModel, error) { return m, nil },
+	}
+}
+
+// putHours replaces a day of source a by hours of hashtags: "tag posts
+// posts-of-7-days authors", at 10 o'clock.
 func putHours(t *testing.T, l *lake.Lake, day string, tagPosts7d ...string) {
 	t.Helper()
 	var rows []string
 	for _, s := range tagPosts7d {
 		var tag string
 		var posts, week int
-		if _, err := fmt.Sscanf(s, "%s %d %d", &tag, &posts, &week); err != nil {
+		authors := 3
+		if n, err := fmt.Sscanf(s, "%s %d %d %d", &tag, &posts, &week, &authors); n < 3 {
 			t.Fatal(err)
 		}
-		rows = append(rows, fmt.Sprintf(`select 'a' as source, '%s' as hashtag, timestamptz '%s 10:00:00Z' as hour, date '%s' as day, %d::bigint as posts, 1::bigint as authors,
+		rows = append(rows, fmt.Sprintf(`select 'a' as source, '%s' as hashtag, timestamptz '%s 10:00:00Z' as hour, date '%s' as day, %d::bigint as posts, %d::bigint as authors,
 			0::bigint as posts_24h, %d::bigint as posts_7d, 0::bigint as posts_28d, 0::bigint as same_hour_7d, null::bigint as hours_since_last, 200::bigint as hours_known`,
-			tag, day, day, posts, week))
+			tag, day, day, posts, authors, week))
 	}
 	put(t, l, "features.hashtag_hourly", lake.MakePartition("source", "a", "day", day), strings.Join(rows, " union all "))
 }
@@ -310,7 +346,7 @@ func TestTrends(t *testing.T) {
 	db := openDB(t)
 	find := func(version int) serving.TrendResult {
 		t.Helper()
-		res, err := serving.Trends(t.Context(), serving.TrendOptions{Lake: l, DB: db, Counts: surprise{}, Model: "c", Version: version, RunID: "r", Log: slog.New(slog.DiscardHandler)})
+		res, err := serving.Trends(t.Context(), trendOptions(l, db, surprise{}, version))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -345,8 +381,8 @@ func TestTrends(t *testing.T) {
 	if d := cmp.Diff([]string{"2026-01-02 late true", "2026-01-02 steady false"}, lines(t, l, q)); d != "" {
 		t.Error(d)
 	}
-	if res := find(2); res.Partitions != 1 || res.Hours != 2 {
-		t.Errorf("another version: %+v", res)
+	if res := find(2); res.Partitions != 0 {
+		t.Errorf("another version makes work of judged days: %+v", res)
 	}
 }
 
@@ -361,7 +397,7 @@ func TestFalseDiscoveryRate(t *testing.T) {
 	}
 	putHours(t, l, "2026-01-01", tags...)
 	model := expectFunc(func(h serving.Hour) serving.Expected { return serving.Expected{Mean: 1, PValue: p[h.Posts7d]} })
-	if _, err := serving.Trends(t.Context(), serving.TrendOptions{Lake: l, DB: openDB(t), Counts: model, Model: "c", Version: 1, RunID: "r", Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if _, err := serving.Trends(t.Context(), trendOptions(l, openDB(t), model, 1)); err != nil {
 		t.Fatal(err)
 	}
 	if got := lines(t, l, "select count(*)::varchar from ml.trends where q_value <= 0.05"); got[0] != "4" {
@@ -373,6 +409,10 @@ func TestFalseDiscoveryRate(t *testing.T) {
 }
 
 type expectFunc func(serving.Hour) serving.Expected
+
+func (expectFunc) Describe(_ []serving.HourPosts, _, at []int64) []serving.Hour {
+	return make([]serving.Hour, len(at))
+}
 
 func (f expectFunc) Expect(_ context.Context, hours []serving.Hour) ([]serving.Expected, error) {
 	out := make([]serving.Expected, len(hours))
@@ -412,15 +452,15 @@ func TestCompactionIsNothingToScore(t *testing.T) {
 	}
 	trends := func() serving.TrendResult {
 		t.Helper()
-		res, err := serving.Trends(t.Context(), serving.TrendOptions{Lake: l, DB: db, Counts: surprise{}, Model: "c", Version: 1, RunID: "r", Log: slog.New(slog.DiscardHandler)})
+		res, err := serving.Trends(t.Context(), trendOptions(l, db, surprise{}, 1))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return res
 	}
 	for i := range 3 {
-		add("features.posts", fmt.Sprintf("select 'a' as source, '%d' as id, date '2026-01-01' as day, 'text %d' as text, md5('text %d') as text_md5", i, i, i))
-		add("features.hashtag_hourly", fmt.Sprintf(`select 'a' as source, 'h%d' as hashtag, timestamptz '2026-01-01 10:00:00Z' as hour, date '2026-01-01' as day, 10::bigint as posts, 1::bigint as authors,
+		add("features.posts", fmt.Sprintf("select 'a' as source, '%d' as id, date '2026-01-01' as day, 'text %d' as text, md5('text %d') as text_md5, 'post' as kind, 'en' as lang", i, i, i))
+		add("features.hashtag_hourly", fmt.Sprintf(`select 'a' as source, 'h%d' as hashtag, timestamptz '2026-01-01 10:00:00Z' as hour, date '2026-01-01' as day, 10::bigint as posts, 4::bigint as authors,
 			0::bigint as posts_24h, 1680::bigint as posts_7d, 0::bigint as posts_28d, 0::bigint as same_hour_7d, null::bigint as hours_since_last, 200::bigint as hours_known`, i))
 		score()
 	}
@@ -439,7 +479,7 @@ func TestCompactionIsNothingToScore(t *testing.T) {
 	if d := cmp.Diff(rows, lines(t, l, scoredRows)); d != "" || len(rows) != 3 {
 		t.Error(d)
 	}
-	add("features.posts", "select 'a' as source, 'late' as id, date '2026-01-01' as day, 'late' as text, md5('late') as text_md5")
+	add("features.posts", "select 'a' as source, 'late' as id, date '2026-01-01' as day, 'late' as text, md5('late') as text_md5, 'post' as kind, 'en' as lang")
 	if res := score(); res.Partitions != 1 || res.Scored != 1 {
 		t.Errorf("a late post: %+v", res)
 	}

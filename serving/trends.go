@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/feedlake/feedlake/lake"
@@ -21,31 +21,48 @@ type Hour struct {
 	HourOfWeek                                     int // 0 is Monday 00:00 UTC
 }
 
+// HourPosts is the posts of one hour; Hour counts from 1970.
+type HourPosts struct{ Hour, Posts int64 }
+
 // Expected is what a count model says of an Hour: how many posts it expected,
 // and how likely at least as many as were seen are.
 type Expected struct {
 	Mean, PValue float64
 }
 
-// CountModel expects counts; the answer has one Expected per hour, in order.
+// CountModel expects counts.
 type CountModel interface {
+	// Expect gives one Expected per hour, in order.
 	Expect(ctx context.Context, hours []Hour) ([]Expected, error)
+	// Describe gives the hours at, ascending, of a hashtag as
+	// features.hashtag_hourly would describe them. past is the hashtag's hours with
+	// posts, active those in which its source had any, both ascending and reaching
+	// back 28 days before the first of at.
+	Describe(past []HourPosts, active, at []int64) []Hour
 }
 
 // An hour of a hashtag trends when its surprise is hardly chance, even with all
 // the hashtags of that day and source tried, and when it is no handful of posts.
 const (
 	TrendingQ     = 0.01 // greatest false-discovery rate
-	TrendingPosts = 5    // fewest posts of the hour
+	TrendingPosts = 5    // fewest posts of the hour; reposts are no posts
 )
+
+// LeadingTags is how many hashtags of a source and day get an expectation of the
+// whole day: those that marts.trending_hashtags shows.
+const LeadingTags = 50
 
 // TrendOptions says what to search for trends with which version.
 type TrendOptions struct {
-	Lake     *lake.Lake
-	DB       *query.DB // reads the lake's files; Trends makes a view in its schema scoring
-	Counts   CountModel
-	Model    string // such as "trends"
-	Version  int
+	Lake    *lake.Lake
+	DB      *query.DB // reads the lake's files; Trends makes views in its schema scoring
+	Model   string    // such as "trends"
+	Version int       // in use: judges the days that no version has judged
+	Authors int64     // fewest authors of a trending hour, where the source tells authors
+	// Open opens a version; feedlake.ErrNotFound or feedlake.ErrConfig say that it
+	// cannot be used any more. Each version is opened once, when it is needed.
+	Open     func(ctx context.Context, version int) (CountModel, error)
+	Again    *Days // judge these days again with Version; nil: none
 	RunID    string
 	Log      *slog.Logger
 	Progress func(done, total int64) // partitions; nil: nobody listens
@@ -75,146 +92,289 @@ type TrendRow struct {
 	ModelVersion  int64     `parquet:"model_version"`
 	InputSnapshot int64     `parquet:"input_snapshot"`
 	RunID         string    `parquet:"run_id,optional,dict"`
+	ExpectedDay   *float64  `parquet:"expected_day,optional"` // of all hours of the day; nil: not asked
+
+	authors int64 // of the hour; 0: none told
+	known   int64 // hours of the source's history before
 }
 
 const (
 	trendsTable = "ml.trends"
 	trendsInput = "features.hashtag_hourly"
 	trendsState = "feedlake.trends"
+	trendsShape = 2    // changes with what rows say; older ones are made again
 	expectHours = 4096 // hours that a CountModel gets at once
 )
 
 // Trends compares every hour of every hashtag with what the count model
 // expected, in the partitions of features.hashtag_hourly that changed since the
-// last time, or in all of them when the version is another. It replaces those
-// partitions of ml.trends whole, in one commit.
+// last time. The version that judged a partition first judges it again when posts
+// come late, while it can be opened. Trends replaces those partitions of
+// ml.trends whole, in one commit.
 func Trends(ctx context.Context, o TrendOptions) (TrendResult, error) {
 	if o.Progress == nil {
 		o.Progress = func(int64, int64) {}
 	}
-	res, err := o.run(ctx)
+	t := trending{TrendOptions: o, models: map[int]CountModel{}}
+	err := t.run(ctx)
 	if err != nil {
-		return res, fmt.Errorf("find trends: %w", err)
+		return t.res, fmt.Errorf("find trends: %w", err)
 	}
-	return res, nil
+	return t.res, nil
 }
 
-func (o TrendOptions) run(ctx context.Context) (TrendResult, error) {
-	cur, err := o.Lake.Current(ctx, trendsInput)
+// trending is one call of Trends.
+type trending struct {
+	TrendOptions
+	res    TrendResult
+	files  []lake.File        // of the input
+	old    []lake.File        // of ml.trends
+	cols   []lake.Column      // of the input
+	models map[int]CountModel // nil: cannot be used any more
+}
+
+func (t *trending) run(ctx context.Context) error {
+	cur, err := t.Lake.Current(ctx, trendsInput)
 	if err != nil {
-		return TrendResult{}, err
+		return err
 	}
-	res := TrendResult{Snapshot: cur.ID}
-	files, err := o.Lake.Files(ctx, trendsInput, cur.ID)
+	t.res.Snapshot = cur.ID
+	if err := t.plan(ctx); err != nil {
+		return err
+	}
+	ticket, err := t.Lake.Property(ctx, trendsTable, trendsState)
 	if err != nil {
-		return res, err
+		return err
 	}
-	old, err := o.Lake.Property(ctx, trendsTable, trendsState)
-	if err != nil {
-		return res, err
-	}
-	todo, err := changedSince(ctx, o.Lake, trendsInput, trendsTable, trendsState, o.Version, cur.ID)
+	todo, err := t.todo(ctx)
 	if err != nil || len(todo) == 0 {
-		return res, err
+		return err
 	}
 	var add []string
-	for i, p := range todo {
-		path, err := o.partition(ctx, p, files, &res)
+	done := 0
+	for _, c := range t.chunks(todo) {
+		paths, err := t.chunk(ctx, c)
 		if err != nil {
-			return res, err
+			return err
 		}
-		if path != "" {
-			add = append(add, path)
+		add = append(add, paths...)
+		done += len(c)
+		t.Progress(int64(done), int64(len(todo)))
+	}
+	state := ticket
+	if t.Again == nil {
+		text, err := json.Marshal(scored{t.Version, cur.ID, trendsShape})
+		if err != nil {
+			return err
 		}
-		o.Progress(int64(i+1), int64(len(todo)))
+		state = string(text)
 	}
-	state, err := json.Marshal(scored{o.Version, cur.ID})
-	if err != nil {
-		return res, err
-	}
-	_, err = o.Lake.Commit(ctx, lake.Commit{
-		Table: trendsTable, ID: fmt.Sprintf("trends %d %d %s", o.Version, cur.ID, o.RunID), Add: add, Replace: todo,
-		Set: map[string]string{trendsState: string(state)}, Expect: map[string]string{trendsState: old},
+	_, err = t.Lake.Commit(ctx, lake.Commit{
+		Table: trendsTable, ID: fmt.Sprintf("trends %d %d %s %v", t.Version, cur.ID, t.RunID, t.Again != nil), Add: add, Replace: todo,
+		Set: map[string]string{trendsState: state}, Expect: map[string]string{trendsState: ticket},
 		Summary: map[string]string{
-			lake.SummaryRunID: o.RunID, lake.SummaryModel: fmt.Sprintf("%s@%d", o.Model, o.Version),
+			lake.SummaryRunID: t.RunID, lake.SummaryModel: fmt.Sprintf("%s@%d", t.Model, t.Version),
 			lake.SummaryInputs: fmt.Sprintf("%s@%d", trendsInput, cur.ID),
 		},
 	})
 	if err != nil {
-		return res, err
+		return err
 	}
-	res.Partitions = len(todo)
-	return res, nil
+	t.res.Partitions = len(todo)
+	return nil
 }
 
-// partition writes the trends of one partition into one new file and returns
-// its path; "" when the partition has become empty.
-func (o TrendOptions) partition(ctx context.Context, p lake.Partition, all []lake.File, res *TrendResult) (string, error) {
-	files := slices.DeleteFunc(slices.Clone(all), func(f lake.File) bool { return f.Partition != p })
-	if len(files) == 0 {
-		return "", nil
+// plan lists the files of input and output.
+func (t *trending) plan(ctx context.Context) (err error) {
+	if t.files, err = t.Lake.Files(ctx, trendsInput, t.res.Snapshot); err != nil {
+		return err
 	}
-	cols, err := o.Lake.Columns(ctx, trendsInput)
-	if err != nil {
-		return "", err
+	if t.cols, err = t.Lake.Columns(ctx, trendsInput); err != nil {
+		return err
 	}
-	if err := o.DB.ViewOf(ctx, o.Lake, "scoring.hours", cols, files); err != nil {
-		return "", err
+	have, err := t.Lake.Current(ctx, trendsTable)
+	if err == nil {
+		t.old, err = t.Lake.Files(ctx, trendsTable, have.ID)
 	}
-	out, err := o.expect(ctx, res.Snapshot)
-	if err != nil {
-		return "", fmt.Errorf("hours of %s: %w", p, err)
+	return err
+}
+
+// todo lists the partitions to make, by source and day.
+func (t *trending) todo(ctx context.Context) (list []lake.Partition, err error) {
+	if t.Again != nil {
+		if list, err = t.Lake.Changed(ctx, trendsInput, 0, t.res.Snapshot); err != nil {
+			return nil, err
+		}
+		return slices.DeleteFunc(list, func(p lake.Partition) bool {
+			day, _ := p.Value("day")
+			return !t.Again.holds(day)
+		}), nil
 	}
-	mark(out)
-	for _, r := range out {
-		if r.Trending {
-			res.Trending++
+	list, was, err := changedSince(ctx, t.Lake, trendsInput, trendsTable, trendsState, t.res.Snapshot)
+	if err == nil && was.Snapshot != 0 && was.Shape < trendsShape {
+		list, err = t.Lake.Changed(ctx, trendsInput, 0, t.res.Snapshot)
+		for _, f := range t.old { // what was emptied meanwhile goes
+			if !slices.Contains(list, f.Partition) {
+				list = append(list, f.Partition)
+			}
 		}
 	}
-	res.Hours += int64(len(out))
-	return lake.WriteRows(ctx, o.Lake, trendsTable, p, out)
+	return list, err
+}
+
+// chunkDays and chunkRows bound the days of one source that are made together:
+// their look-back is read once for all of them.
+const (
+	chunkDays = 28
+	chunkRows = 200_000
+)
+
+// chunks parts partitions into runs of days of one source.
+func (t *trending) chunks(todo []lake.Partition) (out [][]lake.Partition) {
+	rows := map[lake.Partition]int64{}
+	for _, f := range t.files {
+		rows[f.Partition] += f.Rows
+	}
+	slices.SortFunc(todo, func(a, b lake.Partition) int {
+		sa, da := place(a)
+		sb, db := place(b)
+		if c := strings.Compare(sa, sb); c != 0 {
+			return c
+		}
+		return strings.Compare(da, db)
+	})
+	sum, from := int64(0), ""
+	for i, p := range todo {
+		source, day := place(p)
+		before, _ := place(todo[max(i-1, 0)])
+		if i == 0 || source != before || sum+rows[p] > chunkRows || day > shift(from, chunkDays-1) {
+			out, sum, from = append(out, nil), 0, day
+		}
+		out[len(out)-1] = append(out[len(out)-1], p)
+		sum += rows[p]
+	}
+	return out
+}
+
+// place is the source and the day of a partition.
+func place(p lake.Partition) (source, day string) {
+	source, _ = p.Value("source")
+	day, _ = p.Value("day")
+	return source, day
+}
+
+// shift moves a day; what is no day stays.
+func shift(day string, days int) string {
+	at, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		return day
+	}
+	return at.AddDate(0, 0, days).Format(time.DateOnly)
+}
+
+// chunk makes the partitions of one source and returns the paths of their files;
+// one that has become empty has none.
+func (t *trending) chunk(ctx context.Context, parts []lake.Partition) (paths []string, err error) {
+	rows := make([][]TrendRow, len(parts))
+	for i, p := range parts {
+		if rows[i], err = t.partition(ctx, p); err != nil {
+			return nil, fmt.Errorf("hours of %s: %w", p, err)
+		}
+	}
+	if err := t.wholeDays(ctx, parts, rows); err != nil {
+		return nil, err
+	}
+	for i, p := range parts {
+		if len(rows[i]) == 0 {
+			continue
+		}
+		path, err := lake.WriteRows(ctx, t.Lake, trendsTable, p, rows[i])
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, path)
+		t.res.Hours += int64(len(rows[i]))
+		for _, r := range rows[i] {
+			if r.Trending {
+				t.res.Trending++
+			}
+		}
+	}
+	return paths, nil
+}
+
+// partition judges the hours with posts of one partition.
+func (t *trending) partition(ctx context.Context, p lake.Partition) ([]TrendRow, error) {
+	files := filesOf(t.files, func(f lake.File) bool { return f.Partition == p })
+	if len(files) == 0 {
+		return nil, nil
+	}
+	version, m, err := t.choose(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.DB.ViewOf(ctx, t.Lake, "scoring.hours", t.cols, files); err != nil {
+		return nil, err
+	}
+	out, err := t.expect(ctx, m, version)
+	if err != nil {
+		return nil, err
+	}
+	mark(out, t.Authors)
+	return out, nil
+}
+
+// choose returns the version for a partition: the one that judged it first,
+// while it can be opened, else the one in use.
+func (t *trending) choose(ctx context.Context, p lake.Partition) (int, CountModel, error) {
+	version := t.Version
+	old := filesOf(t.old, func(f lake.File) bool { return f.Partition == p })
+	if t.Again == nil && len(old) > 0 {
+		cols, err := t.Lake.Columns(ctx, trendsTable)
+		if err == nil {
+			err = t.DB.ViewOf(ctx, t.Lake, "scoring.trends", cols, old)
+		}
+		if err == nil {
+			err = t.DB.SQL().QueryRowContext(ctx, "select min(model_version) from scoring.trends").Scan(&version)
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+	}
+	return chooseVersion(ctx, t.models, version, t.Version, t.Open)
 }
 
 // hoursQuery reads the hours of one partition.
 const hoursQuery = `
 select source, hashtag, hour, cast(day as date) - date '1970-01-01', posts, posts_24h, posts_7d, posts_28d, same_hour_7d,
-       coalesce(hours_since_last, 0), hours_known, (isodow(hour) - 1) * 24 + extract(hour from hour)
+       coalesce(hours_since_last, 0), hours_known, (isodow(hour) - 1) * 24 + extract(hour from hour), authors
 from scoring.hours order by hashtag, hour`
 
 // expect asks the model about the hours of the view, batch by batch.
-func (o TrendOptions) expect(ctx context.Context, snapshot int64) (out []TrendRow, err error) {
-	rows, err := o.DB.SQL().QueryContext(ctx, hoursQuery)
+func (t *trending) expect(ctx context.Context, m CountModel, version int) (out []TrendRow, err error) {
+	rows, err := t.DB.SQL().QueryContext(ctx, hoursQuery)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	hours := make([]Hour, 0, expectHours)
 	ask := func() error {
-		if len(hours) == 0 {
-			return nil
-		}
-		got, err := o.Counts.Expect(ctx, hours)
-		if err != nil {
-			return err
-		}
-		if len(got) != len(hours) {
-			return fmt.Errorf("%d expectations for %d hours", len(got), len(hours))
-		}
+		got, err := ask(ctx, m, hours)
 		for i, g := range got {
 			r := &out[len(out)-len(hours)+i]
 			r.Expected, r.PValue = g.Mean, g.PValue
 		}
 		hours = hours[:0]
-		return nil
+		return err
 	}
 	for rows.Next() {
-		r := TrendRow{Model: o.Model, ModelVersion: int64(o.Version), InputSnapshot: snapshot, RunID: o.RunID}
+		r := TrendRow{Model: t.Model, ModelVersion: int64(version), InputSnapshot: t.res.Snapshot, RunID: t.RunID}
 		var h Hour
 		if err := rows.Scan(&r.Source, &r.Hashtag, &r.Hour, &r.Day, &h.Posts, &h.Posts24h, &h.Posts7d, &h.Posts28d, &h.SameHour7d,
-			&h.HoursSinceLast, &h.HoursKnown, &h.HourOfWeek); err != nil {
+			&h.HoursSinceLast, &h.HoursKnown, &h.HourOfWeek, &r.authors); err != nil {
 			return nil, err
 		}
-		r.Observed = h.Posts
+		r.Observed, r.known = h.Posts, h.HoursKnown
 		out, hours = append(out, r), append(hours, h)
 		if len(hours) == cap(hours) {
 			if err := ask(); err != nil {
@@ -228,33 +388,17 @@ func (o TrendOptions) expect(ctx context.Context, snapshot int64) (out []TrendRo
 	return out, ask()
 }
 
-// smallestP bounds p-values away from 0, so that a score stays finite.
-const smallestP = 1e-300
-
-// mark fills scores, q-values and what trends. The q-values are those of
-// Benjamini and Hochberg (1995) over all rows together: the smallest
-// false-discovery rate at which a row would be called a trend.
-func mark(rows []TrendRow) {
-	order := make([]int, len(rows))
-	for i := range order {
-		order[i] = i
+// ask asks the model and wants as many answers.
+func ask(ctx context.Context, m CountModel, hours []Hour) ([]Expected, error) {
+	if len(hours) == 0 {
+		return nil, nil
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case rows[a].PValue < rows[b].PValue:
-			return -1
-		case rows[a].PValue > rows[b].PValue:
-			return 1
-		}
-		return 0
-	})
-	least := 1.0
-	for rank := len(order); rank >= 1; rank-- {
-		r := &rows[order[rank-1]]
-		r.PValue = min(max(r.PValue, smallestP), 1)
-		least = min(least, r.PValue*float64(len(rows))/float64(rank))
-		r.QValue = least
-		r.Score = math.Abs(-math.Log10(r.PValue))
-		r.Trending = r.QValue <= TrendingQ && r.Observed >= TrendingPosts
+	got, err := m.Expect(ctx, hours)
+	if err != nil {
+		return nil, err
 	}
+	if len(got) != len(hours) {
+		return nil, fmt.Errorf("%d expectations for %d hours", len(got), len(hours))
+	}
+	return got, nil
 }

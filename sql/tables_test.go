@@ -62,7 +62,7 @@ that made the row.
 
 // table writes one table's part.
 func table(b *strings.Builder, name, about string, key, partition, order []string, types, meaning map[string]string, additive []string) {
-	fmt.Fprintf(b, "\n## %s\n\n%s. Key: %s.", name, strings.ToUpper(about[:1])+about[1:], strings.Join(key, ", "))
+	fmt.Fprintf(b, "\n## %s\n\n%s. Key: %s.", name, strings.ToUpper(about[:min(1, len(about))])+about[min(1, len(about)):], strings.Join(key, ", "))
 	if len(partition) > 0 {
 		fmt.Fprintf(b, " Partition: %s.", strings.Join(partition, ", "))
 	}
@@ -97,4 +97,14 @@ func types(t *testing.T, m transforms.Model) map[string]string {
 		out[name] = typ
 	}
 	return out
+}
+
+// TestMartsSaySums wants every mart to say which of its columns add up: whoever
+// sums another one gets a wrong number.
+func TestMartsSaySums(t *testing.T) {
+	for _, m := range load(t).Models() {
+		if strings.HasPrefix(m.Name, "marts.") && len(m.Additive) == 0 {
+			t.Errorf("%s: the head has no '-- additive:' line", m.File)
+		}
+	}
 }

@@ -29,6 +29,7 @@ type hourRow struct {
 	Hashtag string    `parquet:"hashtag,optional"`
 	Hour    time.Time `parquet:"hour,optional,timestamp(microsecond)"`
 	Posts   int64     `parquet:"posts"`
+	Known   int64     `parquet:"hours_known"`
 }
 
 // put makes a table and fills it.
@@ -71,9 +72,9 @@ func TestBarredSources(t *testing.T) {
 	}
 	put(t, l, lake.Spec{Name: "features.posts", Columns: column("source", "VARCHAR", "id", "VARCHAR", "text", "VARCHAR"), Key: []string{"source", "id"}},
 		[]textRow{{"x", "1", "good secret text"}, {"open", "1", "good open text"}})
-	put(t, l, lake.Spec{Name: "features.hashtag_hourly", Columns: column("source", "VARCHAR", "hashtag", "VARCHAR", "hour", "TIMESTAMPTZ", "posts", "BIGINT"), Key: []string{"source", "hashtag", "hour"}},
-		[]hourRow{{"x", "a", noon, 1000}, {"open", "a", noon, 3}})
-	text := "label\ttext\npositive\tgood secret text\npositive\tgood open text\n"
+	put(t, l, lake.Spec{Name: "features.hashtag_hourly", Columns: column("source", "VARCHAR", "hashtag", "VARCHAR", "hour", "TIMESTAMPTZ", "posts", "BIGINT", "hours_known", "BIGINT"), Key: []string{"source", "hashtag", "hour"}},
+		[]hourRow{{"x", "a", noon, 1000, 0}, {"open", "a", noon, 3, 0}})
+	text := "label\ttext\npositive\tgood secret text\npositive\tgood open text\nneutral\tso so\n"
 	for i := range 300 {
 		text += fmt.Sprintf("negative\tbad %c%c\n", 'a'+rune(i%26), 'a'+rune(i/26))
 	}

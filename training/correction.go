@@ -19,6 +19,10 @@ type Correction struct {
 // class tell them, however many were held out.
 const driftTexts = 400
 
+// fewTexts is added to the texts of every class where the variance is estimated:
+// a handful of texts that seem all of one class may hold one of another.
+const fewTexts = 0.5
+
 // leastDeterminant bounds away rates that hardly differ between the classes.
 const leastDeterminant = 1e-3
 
@@ -53,11 +57,11 @@ func (c *Correction) Shares(n int, sums [3]float64) [3]Share {
 	}
 	for k := range out {
 		variance := 0.0
-		for j := range out {
-			p := out[j].Value
-			variance += (p/float64(n) + p*p*c.Doubt(j)) * c.Spread[k][j]
+		for j, v := range count {
+			texts := max(v, 0) * float64(n)
+			variance += (texts + fewTexts + texts*texts*c.Doubt(j)) * c.Spread[k][j]
 		}
-		half := 1.96 * math.Sqrt(variance)
+		half := 1.96 * math.Sqrt(variance) / float64(n)
 		out[k].Low, out[k].High = max(0, out[k].Value-half), min(1, out[k].Value+half)
 	}
 	return out

@@ -67,7 +67,7 @@ func night(ctx context.Context, l *lake.Lake, db *query.DB, w training.Sentiment
 	r := training.NewRegistry(l, clock)
 	o := training.Options{Lake: l, DB: db, Registry: r, Seed: 1, RunID: "run", CodeVersion: "test", Now: clock, Log: slog.New(slog.DiscardHandler)}
 	gate := training.NewGate(0.6, 0.02)
-	due, err := r.SentimentDue(ctx)
+	due, err := r.SentimentDue(ctx, w)
 	switch {
 	case err != nil:
 		return err
@@ -117,7 +117,7 @@ func outcome(t *testing.T, l *lake.Lake, db *query.DB) map[string]any {
 	for _, c := range trail {
 		steps = append(steps, [2]int{place(c.From), place(c.To)})
 	}
-	due, err := r.SentimentDue(t.Context())
+	due, err := r.SentimentDue(t.Context(), wordTrainer{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -119,6 +120,30 @@ func split(rows *sql.Rows) (Dataset, error) {
 		}
 	}
 	return d, rows.Err()
+}
+
+// judgedShare is one in how many held-out texts must be of a language for a
+// version to count as judged on it.
+const judgedShare = 100
+
+// languages lists the base languages of the held-out texts, sorted; unsaid is
+// that of texts which do not tell theirs.
+func (d Dataset) languages(unsaid string) []string {
+	n := map[string]int{}
+	for _, x := range d.Held {
+		base, _, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(x.Lang, "_", "-")), "-")
+		if base == "" || base == "und" {
+			base = unsaid
+		}
+		n[base]++
+	}
+	var out []string
+	for _, base := range slices.Sorted(maps.Keys(n)) {
+		if base != "" && n[base]*judgedShare >= len(d.Held) {
+			out = append(out, base)
+		}
+	}
+	return out
 }
 
 // learnable wants an example of every class to fit on.

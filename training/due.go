@@ -29,7 +29,8 @@ type Due struct {
 // SentimentDue says what the labels' newest snapshot asks for. It follows from
 // the version in use and the audit trail: labels are learnt once a version of
 // them is, or was, in use, or was refused by the gate.
-func (r *Registry) SentimentDue(ctx context.Context) (Due, error) {
+// A version in use that this program cannot load is to be replaced.
+func (r *Registry) SentimentDue(ctx context.Context, t SentimentTrainer) (Due, error) {
 	cur, err := r.lake.Current(ctx, labelsTable)
 	if err != nil {
 		return Due{}, err
@@ -45,7 +46,7 @@ func (r *Registry) SentimentDue(ctx context.Context) (Due, error) {
 		return Due{}, err
 	}
 	for _, c := range slices.Backward(cards) {
-		if c.Data[labelsTable] != cur.ID {
+		if c.Data[labelsTable] != cur.ID || !r.loads(ctx, t, c) {
 			continue
 		}
 		decided, err := r.decided(c)
@@ -60,6 +61,16 @@ func (r *Registry) SentimentDue(ctx context.Context) (Due, error) {
 		return Due{Why: "no new labels"}, nil
 	}
 	return Due{Train: true}, nil
+}
+
+// loads says whether this program can use a version; only ErrConfig says that it
+// cannot, and other errors show themselves later.
+func (r *Registry) loads(ctx context.Context, t SentimentTrainer, c Card) bool {
+	s, err := t.Load(ctx, r.Dir(c.Model, c.Version))
+	if err != nil {
+		return !errors.Is(err, feedlake.ErrConfig)
+	}
+	return s.Close() == nil
 }
 
 // TrendsDue says whether the count model is missing or older than every.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"strings"
 	"time"
@@ -70,14 +71,48 @@ type BadLabel struct {
 	Reason string
 }
 
-// maxLabelLine bounds a line of a label file, in bytes.
-const maxLabelLine = 1 << 20
+// Bounds of a label file: a longer record, or more records that cannot be used,
+// and the file is not read on. So any file is read in little memory.
+const (
+	maxLabelLine = 1 << 20 // bytes of a record
+	maxBadLabels = 100_000
+	maxBadReason = 200 // bytes of what is said of a bad record
+)
+
+// errLongLabel says that a record has no end.
+var errLongLabel = fmt.Errorf("a record of more than %d bytes, or a quote that is never closed: %w", maxLabelLine, feedlake.ErrRejected)
+
+// recordGuard fails where more than a record's worth was read since the last one
+// ended: encoding/csv would keep all that follows an open quote.
+type recordGuard struct {
+	r    io.Reader
+	read int
+}
+
+func (g *recordGuard) Read(p []byte) (int, error) {
+	if g.read > maxLabelLine {
+		return 0, errLongLabel
+	}
+	n, err := g.r.Read(p)
+	g.read += n
+	return n, err
+}
+
+// cutReason shortens what is said of a bad record.
+func cutReason(bad func(BadLabel)) func(BadLabel) {
+	return func(b BadLabel) {
+		if len(b.Reason) > maxBadReason {
+			b.Reason = strings.ToValidUTF8(b.Reason[:maxBadReason], "") + "…"
+		}
+		bad(b)
+	}
+}
 
 // ReadLabels reads labelled texts from r (name stands in errors) and calls good
 // or bad for every record. Labels are negative, neutral and positive, or 0, 1 and 2.
 // An error means that the file as a whole cannot be read.
 func ReadLabels(r io.Reader, name string, format Format, cols LabelColumns, good func(Labelled) error, bad func(BadLabel)) error {
-	cols = cols.withDefaults()
+	cols, bad = cols.withDefaults(), cutReason(bad)
 	if format == NDJSON {
 		return readLabelJSON(r, name, cols, good, bad)
 	}
@@ -104,7 +139,7 @@ func ReadLabels(r io.Reader, name string, format Format, cols LabelColumns, good
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("labels %s:%d: %w", name, line, err)
+			return fmt.Errorf("labels %s:%d: %w", name, line, tooLong(err))
 		}
 		get := func(c string) string {
 			if i, ok := at[c]; ok && c != "" && i < len(rec) {
@@ -120,6 +155,14 @@ func ReadLabels(r io.Reader, name string, format Format, cols LabelColumns, good
 			return err
 		}
 	}
+}
+
+// tooLong tells a scanner's word for a long line as errLongLabel.
+func tooLong(err error) error {
+	if errors.Is(err, bufio.ErrTooLong) {
+		return errLongLabel
+	}
+	return err
 }
 
 func orEmpty(err error) error {
@@ -174,12 +217,14 @@ func tsvRecords(r io.Reader) func() ([]string, int, error) {
 }
 
 func csvRecords(r io.Reader) func() ([]string, int, error) {
-	cr := csv.NewReader(r)
+	guard := &recordGuard{r: r}
+	cr := csv.NewReader(guard)
 	cr.FieldsPerRecord = -1
 	cr.LazyQuotes = true
+	line := 0
 	return func() ([]string, int, error) {
+		guard.read = 0
 		rec, err := cr.Read()
-		line := 0
 		if err == nil {
 			line, _ = cr.FieldPos(0)
 		}
@@ -194,25 +239,33 @@ func readLabelJSON(r io.Reader, name string, cols LabelColumns, good func(Labell
 		if strings.TrimSpace(sc.Text()) == "" {
 			continue
 		}
-		var rec map[string]any
+		var rec map[string]json.RawMessage
 		if err := json.Unmarshal(sc.Bytes(), &rec); err != nil {
 			bad(BadLabel{line, "not a JSON object: " + err.Error()})
 			continue
 		}
-		get := func(c string) string {
-			if v, ok := rec[c]; ok && c != "" && v != nil {
-				return fmt.Sprint(v)
-			}
-			return ""
-		}
+		get := func(c string) string { return plainJSON(rec[c]) }
 		if err := useLabel(Labelled{ID: get(cols.ID), Text: get(cols.Text), Lang: get(cols.Lang)}, get(cols.Label), line, good, bad); err != nil {
 			return err
 		}
 	}
 	if err := sc.Err(); err != nil {
-		return fmt.Errorf("labels %s: %w", name, err)
+		return fmt.Errorf("labels %s: %w", name, tooLong(err))
 	}
 	return nil
+}
+
+// plainJSON is a JSON value as a text: what a text says, every other value as it
+// is written, since an id of many digits is no float; null and nothing are empty.
+func plainJSON(v json.RawMessage) string {
+	var s string
+	if len(v) > 0 && v[0] == '"' && json.Unmarshal(v, &s) == nil {
+		return s
+	}
+	if string(v) == "null" {
+		return ""
+	}
+	return string(v)
 }
 
 // LabelRow is a row of ml.labels.
@@ -235,7 +288,8 @@ type LabelImport struct {
 	Labeller string // who gave the labels; "" is "import"
 	RunID    string
 	Now      func() time.Time
-	// Read calls good or bad for every record, as ReadLabels does.
+	// Read calls good or bad for every record, as ReadLabels does. It is called twice
+	// for a set that is not known.
 	Read func(good func(Labelled) error, bad func(BadLabel)) error
 }
 
@@ -264,30 +318,30 @@ func ImportLabels(ctx context.Context, o LabelImport) (LabelResult, error) {
 	if err != nil {
 		return res, fmt.Errorf("import labels %s: %w", o.Dataset, err)
 	}
-	var rows []LabelRow
+	// The file is read once to see whether it is known, and once more to write it:
+	// a set of any size is imported in little memory.
 	digest := sha256.New()
-	err = o.Read(func(l Labelled) error {
-		id := l.ID
-		if id == "" {
-			sum := sha256.Sum256([]byte(l.Text))
-			id = hex.EncodeToString(sum[:8])
-		}
-		_, _ = fmt.Fprintf(digest, "%q %q %q %d\n", id, l.Text, l.Lang, l.Label)
-		if erased.Label(o.Dataset, id) {
+	kept, bad := 0, 0
+	err = o.rows(ctx, labeller, digest, func(r LabelRow) error {
+		if erased.Label(o.Dataset, r.ID) {
 			res.Erased++
-			return ctx.Err()
+			return nil
 		}
-		rows = append(rows, LabelRow{
-			Source: "labels", ID: id, Text: l.Text, Lang: l.Lang, Label: sentimentLabels[l.Label],
-			Labeller: labeller, Dataset: o.Dataset, LabelledAt: o.Now().UTC(), RunID: o.RunID,
-		})
-		return ctx.Err()
-	}, func(b BadLabel) { res.Bad = append(res.Bad, b) })
-	if err != nil {
+		kept++
+		return nil
+	}, func(b BadLabel) {
+		if bad++; bad <= maxBadLabels {
+			res.Bad = append(res.Bad, b)
+		}
+	})
+	switch {
+	case err != nil:
 		return res, fmt.Errorf("import labels %s: %w", o.Dataset, err)
-	}
-	if len(rows) == 0 && res.Erased == 0 {
-		return res, fmt.Errorf("import labels %s: no usable record, %d bad: %w", o.Dataset, len(res.Bad), feedlake.ErrRejected)
+	case bad > maxBadLabels:
+		return res, feedlake.Hint(fmt.Errorf("import labels %s: %d records cannot be used, the first in line %d: %s: %w", o.Dataset, bad, res.Bad[0].Line, res.Bad[0].Reason, feedlake.ErrRejected),
+			"is this a file of labelled texts?")
+	case kept == 0 && res.Erased == 0:
+		return res, fmt.Errorf("import labels %s: no usable record, %d bad: %w", o.Dataset, bad, feedlake.ErrRejected)
 	}
 	sum := hex.EncodeToString(digest.Sum(nil))
 	old, err := o.Lake.Property(ctx, "ml.labels", labelDigest(o.Dataset))
@@ -300,10 +354,10 @@ func ImportLabels(ctx context.Context, o LabelImport) (LabelResult, error) {
 	}
 	part := lake.MakePartition("dataset", o.Dataset)
 	var add []string
-	if len(rows) > 0 {
-		path, err := lake.WriteRows(ctx, o.Lake, "ml.labels", part, rows)
+	if kept > 0 {
+		path, err := o.write(ctx, part, labeller, sum, erased)
 		if err != nil {
-			return res, err
+			return res, fmt.Errorf("import labels %s: %w", o.Dataset, err)
 		}
 		add = append(add, path)
 	}
@@ -316,6 +370,55 @@ func ImportLabels(ctx context.Context, o LabelImport) (LabelResult, error) {
 	if err != nil {
 		return res, fmt.Errorf("import labels %s: %w", o.Dataset, err)
 	}
-	res.Added = len(rows)
+	res.Added = kept
 	return res, nil
+}
+
+// rows reads the set, and adds each of its texts to a digest.
+func (o *LabelImport) rows(ctx context.Context, labeller string, digest hash.Hash, good func(LabelRow) error, bad func(BadLabel)) error {
+	return o.Read(func(l Labelled) error {
+		id := l.ID
+		if id == "" {
+			sum := sha256.Sum256([]byte(l.Text))
+			id = hex.EncodeToString(sum[:8])
+		}
+		_, _ = fmt.Fprintf(digest, "%q %q %q %d\n", id, l.Text, l.Lang, l.Label)
+		return errors.Join(ctx.Err(), good(LabelRow{
+			Source: "labels", ID: id, Text: l.Text, Lang: l.Lang, Label: sentimentLabels[l.Label],
+			Labeller: labeller, Dataset: o.Dataset, LabelledAt: o.Now().UTC(), RunID: o.RunID,
+		}))
+	}, bad)
+}
+
+// write brings the set into a file, and fails when it is another one than sum
+// tells.
+func (o *LabelImport) write(ctx context.Context, part lake.Partition, labeller, sum string, erased *lake.Erasures) (string, error) {
+	w, err := lake.NewRowWriter[LabelRow](o.Lake, "ml.labels", part)
+	if err != nil {
+		return "", err
+	}
+	const at = 1024
+	rows, digest := make([]LabelRow, 0, at), sha256.New()
+	err = o.rows(ctx, labeller, digest, func(r LabelRow) error {
+		if erased.Label(o.Dataset, r.ID) {
+			return nil
+		}
+		if rows = append(rows, r); len(rows) < at {
+			return nil
+		}
+		err := w.Write(rows)
+		rows = rows[:0]
+		return err
+	}, func(BadLabel) {})
+	if err == nil {
+		err = w.Write(rows)
+	}
+	if err == nil && hex.EncodeToString(digest.Sum(nil)) != sum {
+		err = feedlake.Hint(fmt.Errorf("the texts changed while they were read: %w", feedlake.ErrConflict), "run again when nobody writes the file")
+	}
+	if err != nil {
+		w.Abort()
+		return "", err
+	}
+	return w.Close(ctx)
 }

@@ -75,6 +75,14 @@ func TestReadLabels(t *testing.T) {
 			[]training.Labelled{{Text: "x", Lang: "en", Label: 1}},
 			[]int{3},
 		},
+		{
+			"ndjson with ids of every form",
+			"{\"label\": 1, \"text\": \"a\", \"id\": 9007199254740993}\n{\"label\": \"2\", \"text\": \"b\", \"id\": \"1850000000000000001\"}\n" +
+				"{\"label\": \"neutral\", \"text\": \"c\\u00e9\", \"id\": null}\n{\"label\": 1, \"text\": null, \"id\": 1}\n", training.NDJSON,
+			training.LabelColumns{ID: "id"},
+			[]training.Labelled{{ID: "9007199254740993", Text: "a", Label: 1}, {ID: "1850000000000000001", Text: "b", Label: 2}, {Text: "cé", Label: 1}},
+			[]int{4},
+		},
 	} {
 		good, bad, err := read(c.text, c.format, c.cols)
 		if err != nil {
@@ -215,5 +223,74 @@ func TestDatasetKeepsPartsApart(t *testing.T) {
 		if stay[x.Text] {
 			t.Errorf("%q moved from the held-out part to the fitted one", x.Text)
 		}
+	}
+}
+
+// endless is a file that never ends, from some point on.
+type endless struct {
+	head  *strings.Reader
+	piece string
+	left  int // bytes; the test would fill the memory otherwise
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if n, err := e.head.Read(p); err == nil {
+		return n, nil
+	}
+	if e.left -= len(p); e.left < 0 {
+		return 0, errors.New("read on after 16 MiB")
+	}
+	for i := range p {
+		p[i] = e.piece[i%len(e.piece)]
+	}
+	return len(p), nil
+}
+
+// TestLabelRecordWithoutEnd reads files whose record goes on for ever: they are
+// left after a megabyte, with the reason.
+func TestLabelRecordWithoutEnd(t *testing.T) {
+	t.Parallel()
+	for format, head := range map[training.Format]string{
+		training.CSV: "label,text\npositive,\"good", training.TSV: "label\ttext\npositive\tgood", training.NDJSON: `{"label":"positive","text":"good`,
+	} {
+		var bad []training.BadLabel
+		err := training.ReadLabels(&endless{strings.NewReader(head), "x", 16 << 20}, "labels", format, training.LabelColumns{},
+			func(training.Labelled) error { return nil }, func(b training.BadLabel) { bad = append(bad, b) })
+		if !errors.Is(err, feedlake.ErrRejected) || !strings.Contains(err.Error(), "a record of more than 1048576 bytes") || len(bad) > 0 {
+			t.Errorf("%s: %v, bad %v", format, err, bad)
+		}
+	}
+}
+
+// TestLabelsOfNothing imports a file of which no record can be used: what is kept
+// of it does not grow with it.
+func TestLabelsOfNothing(t *testing.T) {
+	t.Parallel()
+	l, _ := openLake(t)
+	text := "label\ttext\n" + strings.Repeat(strings.Repeat("odd", 100)+"\tx\n", 100_001)
+	res, err := importText(t.Context(), l, "odd", text)
+	if !errors.Is(err, feedlake.ErrRejected) || !strings.Contains(err.Error(), "100001 records cannot be used, the first in line 2: label \"oddodd") {
+		t.Errorf("%v", err)
+	}
+	if len(res.Bad) != 100_000 || len(res.Bad[0].Reason) > 210 {
+		t.Errorf("%d bad records kept, the first %q", len(res.Bad), res.Bad[0].Reason)
+	}
+}
+
+// TestLabelsChangeWhileRead imports a set that is another one when it is read
+// again.
+func TestLabelsChangeWhileRead(t *testing.T) {
+	t.Parallel()
+	l, _ := openLake(t)
+	n := 0
+	_, err := training.ImportLabels(t.Context(), training.LabelImport{
+		Lake: l, Dataset: "d", RunID: "r", Now: clock,
+		Read: func(good func(training.Labelled) error, _ func(training.BadLabel)) error {
+			n++
+			return good(training.Labelled{Text: fmt.Sprint("text ", n)})
+		},
+	})
+	if !errors.Is(err, feedlake.ErrConflict) || n != 2 {
+		t.Errorf("read %d times: %v", n, err)
 	}
 }

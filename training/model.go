@@ -20,9 +20,11 @@ type Example struct {
 }
 
 // Prediction is what a sentiment model says of one text: calibrated
-// probabilities of negative, neutral and positive, which sum to 1.
+// probabilities of negative, neutral and positive, which sum to 1. Empty marks a
+// text without a word, a tag, an emoticon or an emoji: there is nothing to judge.
 type Prediction struct {
-	P [3]float64
+	P     [3]float64
+	Empty bool
 }
 
 // Label is the index of the likeliest label.

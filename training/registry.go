@@ -31,6 +31,7 @@ type Card struct {
 	Held         int                `json:"held"`               // judged on
 	LeftOut      []string           `json:"left_out,omitempty"` // rules by which posts were not learnt from
 	Labels       map[string]int     `json:"labels,omitempty"`
+	Languages    []string           `json:"languages,omitempty"` // base languages (BCP 47) that it was judged on
 	Seed         int64              `json:"seed"`
 	Parameters   map[string]string  `json:"parameters"`
 	Evaluation   *Evaluation        `json:"evaluation,omitempty"` // of a sentiment model

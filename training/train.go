@@ -24,6 +24,7 @@ type Options struct {
 	DB          *query.DB
 	Registry    *Registry
 	Barred      []feedlake.Prohibition // sources that no model may learn from
+	Language    string                 // base language (BCP 47) of labels that do not tell theirs
 	Seed        int64
 	RunID       string
 	CodeVersion string
@@ -55,7 +56,7 @@ func TrainSentiment(ctx context.Context, o Options, t SentimentTrainer, gate Gat
 	card := Card{
 		Model: ModelSentiment, RunID: o.RunID, Data: map[string]int64{labelsTable: d.Snapshot}, Datasets: d.Datasets,
 		Examples: len(d.Fit), Held: len(d.Held), Labels: d.Counts, Seed: o.Seed, CodeVersion: o.CodeVersion,
-		LeftOut: d.Rules,
+		LeftOut: d.Rules, Languages: d.languages(o.Language),
 	}
 	return o.fit(ctx, card, func(card *Card, dir string) (verdict, err error) {
 		if card.Parameters, err = t.Train(ctx, d.Fit, d.Held, o.Seed, dir, o.progress()); err != nil {
@@ -87,7 +88,11 @@ func (o Options) champion(ctx context.Context, t SentimentTrainer, held []Exampl
 	if err != nil {
 		return nil, err
 	}
-	return judgeDir(ctx, t, o.Registry.Dir(ModelSentiment, c.Version), held)
+	e, err := judgeDir(ctx, t, o.Registry.Dir(ModelSentiment, c.Version), held)
+	if errors.Is(err, feedlake.ErrConfig) { // of another program: its own report has to do
+		return c.Evaluation, nil
+	}
+	return e, err
 }
 
 func judgeDir(ctx context.Context, t SentimentTrainer, dir string, held []Example) (_ *Evaluation, err error) {

@@ -38,10 +38,19 @@ func (g *Graph) Model(table string) (Model, bool) {
 // in tables. All faults of all files are reported together: a head that cannot
 // be read, two models of one table, an input that nobody makes, a table that is
 // read without being an input, a cycle.
-func Load(fsys fs.FS, tables ...string) (*Graph, error) {
+func Load(fsys fs.FS, tables ...string) (*Graph, error) { return LoadWith(fsys, "", tables...) }
+
+// LoadWith is Load for models that call macros: the definitions of functions that
+// an engine lacks, each a CREATE MACRO statement. They say what a model means, so
+// that one that changes builds the tables anew of the models that call it.
+func LoadWith(fsys fs.FS, macros string, tables ...string) (*Graph, error) {
 	models, err := readModels(fsys)
 	if err != nil {
 		return nil, err
+	}
+	shim := parseMacros(macros)
+	for i := range models {
+		models[i].Hash = models[i].hash(shim)
 	}
 	g := &Graph{byName: map[string]int{}}
 	var faults []error
@@ -150,37 +159,10 @@ func (g *Graph) suggest(table string, known []string) string {
 		names = append(names, m.Name)
 	}
 	slices.Sort(names)
-	best, at := "", 4
-	for _, n := range names {
-		if d := distance(table, n); d < at {
-			best, at = n, d
-		}
-	}
-	if best != "" {
+	if best := feedlake.Nearest(table, names); best != "" {
 		return "did you mean " + best + "?"
 	}
 	return "the tables are " + strings.Join(names, ", ")
-}
-
-// distance is Levenshtein's edit distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitute := diagonal
-			if a[i] != b[j] {
-				substitute++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // sort orders the models by Kahn's algorithm, smallest name first among those

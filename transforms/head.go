@@ -44,7 +44,7 @@ func ParseModel(file string, text []byte) (Model, error) {
 	if err := h.finish(); err != nil {
 		return Model{}, err
 	}
-	h.model.Hash = h.model.hash()
+	h.model.Hash = h.model.hash(nil)
 	return h.model, nil
 }
 

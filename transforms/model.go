@@ -20,7 +20,7 @@ type Model struct {
 	SQL       string            // the SELECT, head left out
 	File      string            // path of the file, for messages
 	Line      int               // line of File on which SQL begins
-	Hash      string            // 12 hex digits of what the rows depend on: SELECT, look-back, partition and key
+	Hash      string            // 12 hex digits of what the rows depend on: SELECT, macros that it calls, look-back, partition and key
 	Inputs    []Input           // in the order of the head
 	Partition []string          // column names; empty: one partition
 	Key       []string          // columns that identify a row
@@ -50,7 +50,7 @@ func (m *Model) spec(cols []lake.Column) lake.Spec {
 
 // hash digests what the rows depend on. Comments and the rest of the head do
 // not count: a better sentence must not rebuild a table.
-func (m *Model) hash() string {
+func (m *Model) hash(shim macros) string {
 	var text strings.Builder
 	for _, in := range m.Inputs {
 		fmt.Fprintf(&text, "input %s %d\n", in.Table, in.Back)
@@ -63,6 +63,9 @@ func (m *Model) hash() string {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "--") {
 			fmt.Fprintln(&text, line)
 		}
+	}
+	for _, name := range shim.under(m.SQL) {
+		fmt.Fprintf(&text, "macro %s%s", name, shim[name])
 	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return hex.EncodeToString(sum[:])[:12]

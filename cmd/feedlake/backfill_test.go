@@ -17,12 +17,14 @@ import (
 // TestBackfillMerged asks a listing without search by time for six days in one
 // descent, as it was foreseen; one that breaks leaves its days for the next.
 func TestBackfillMerged(t *testing.T) {
+	t.Parallel()
 	posts := map[string]int64{"reddit": 900, "bluesky": 20_000}
 	for _, n := range []network{
 		{platform: "reddit", keys: "client_id: me, client_secret: %s", with: `user_agent: "linux:feedlake:1.0 (by /u/me)", subreddits: [all], stay_inside: true`},
 		{platform: "bluesky", with: "mode: author, actors: [AUTHOR]"},
 	} {
 		t.Run(n.platform, func(t *testing.T) {
+			t.Parallel()
 			c := newCLI(t, "")
 			c.env["SECRET"] = hush
 			s, err := serve.New(n.platform, serve.Options{Seed: 5, Posts: posts[n.platform], Days: 8, Now: c.clock})
@@ -49,7 +51,7 @@ func TestBackfillMerged(t *testing.T) {
 				t.Fatalf("preview %s", out)
 			}
 			requests, breaks = 0, int(*p.Requests)-1
-			c.run(2, args...)
+			c.run(exitPartial, args...)
 			made := requests - 1 // the last was refused
 			breaks = 0
 			var left backfillPreview
@@ -76,6 +78,7 @@ func TestBackfillMerged(t *testing.T) {
 // TestBackfillRefused ends at the first slice that the configuration keeps from
 // being read, and names all that are missing.
 func TestBackfillRefused(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "")
 	requests := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -84,7 +87,7 @@ func TestBackfillRefused(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\nsources:\n  - {name: hn, kind: hackernews, with: {base_url: "+server.URL+"/api/v1}}\n")
-	_, errs := c.run(2, "backfill", "--source", "hn", "--from", "2026-02-21", "--to", "2026-02-27")
+	_, errs := c.run(exitPartial, "backfill", "--source", "hn", "--from", "2026-02-21", "--to", "2026-02-27")
 	if requests > 2 || !strings.Contains(errs, "6 slices missing") {
 		t.Errorf("%d requests:\n%s", requests, errs)
 	}
@@ -120,6 +123,7 @@ func busiest(s *serve.Server) (who string) {
 
 // TestBackfillUnknown makes no number up, in the table and in JSON.
 func TestBackfillUnknown(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "")
 	c.env["SECRET"] = hush
 	for platform, with := range map[string]string{

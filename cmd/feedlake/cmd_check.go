@@ -148,7 +148,7 @@ func (a *app) checkSource(ctx context.Context, s sourceConfig, c *checks) {
 			c.add(what, f.Says, nil)
 			continue
 		}
-		c.add(what, "", unsound(what, f))
+		c.add(what, "", a.cfg.at(s, unsound(what, f)))
 	}
 }
 
@@ -156,10 +156,12 @@ func (a *app) checkSource(ctx context.Context, s sourceConfig, c *checks) {
 // the other side is down.
 func unsound(what string, f ingest.Finding) error {
 	err := fmt.Errorf("%s: %s", what, f.Says)
-	if !f.Down {
+	if f.Err != nil {
+		err = fmt.Errorf("%s: %w", what, f.Err)
+	} else if !f.Down {
 		err = fmt.Errorf("%s: %s: %w", what, strings.TrimSuffix(f.Says, ": "+feedlake.ErrConfig.Error()), feedlake.ErrConfig)
 	}
-	if f.Hint == "" {
+	if f.Hint == "" || f.Err != nil { // an error brings its hint
 		return err
 	}
 	return feedlake.Hint(err, "%s", f.Hint)

@@ -69,6 +69,7 @@ func newModelCommand(o *options) *cobra.Command {
 			},
 		},
 		newModelEvalCommand(o),
+		newModelRejudgeCommand(o),
 	)
 	return c
 }
@@ -206,12 +207,21 @@ func (a *app) modelEval(ctx context.Context, path string, cols training.LabelCol
 	}
 	rep := evaluationReport{Model: modelSentiment, Version: card.Version, File: path, Bad: []training.BadLabel{}}
 	var examples []training.Example
+	const most = 256 << 20
+	size := 0
 	err = training.ReadLabels(f, path, format, cols,
 		func(l training.Labelled) error {
+			if size += len(l.Text); size > most {
+				return feedlake.Hint(fmt.Errorf("%s: texts of more than %d bytes: %w", path, most, feedlake.ErrConfig), "judge the model on a sample of them")
+			}
 			examples = append(examples, training.Example{Text: l.Text, Label: l.Label})
 			return nil
 		},
-		func(b training.BadLabel) { rep.Bad = append(rep.Bad, b) })
+		func(b training.BadLabel) {
+			if rep.Bad = append(rep.Bad, b); len(rep.Bad) > 1<<20 {
+				rep.Bad = rep.Bad[:1<<20]
+			}
+		})
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
@@ -260,16 +270,17 @@ func metric(v float64) string { return fmt.Sprintf("%.3f", v) }
 // scoreLines scores one text a line of standard input: label and probabilities
 // of negative, neutral and positive, separated by tabs, in the same order.
 func scoreLines(ctx context.Context, a *app) (err error) {
-	s, _, err := a.loadSentiment(ctx)
+	s, err := a.sentimentInUse(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	const batch, longest = 1024, 16 << 20
+	const batch, longest, together = 1024, 16 << 20, 32 << 20
 	in := bufio.NewScanner(a.o.env.stdin)
 	in.Buffer(make([]byte, 64<<10), longest)
 	out := bufio.NewWriter(a.o.env.stdout)
 	var texts []string
+	size := 0
 	flush := func() error {
 		got, err := s.Score(ctx, texts)
 		if err != nil {
@@ -278,11 +289,13 @@ func scoreLines(ctx context.Context, a *app) (err error) {
 		for _, g := range got {
 			printf(out, "%s\t%.6f\t%.6f\t%.6f\n", g.Label, g.P[0], g.P[1], g.P[2])
 		}
-		texts = texts[:0]
+		clear(texts)
+		texts, size = texts[:0], 0
 		return out.Flush()
 	}
 	for in.Scan() {
-		if texts = append(texts, strings.ToValidUTF8(in.Text(), "\ufffd")); len(texts) == batch || a.o.env.stdinTTY {
+		size += len(in.Bytes())
+		if texts = append(texts, strings.ToValidUTF8(in.Text(), "\ufffd")); len(texts) == batch || size >= together || a.o.env.stdinTTY {
 			if err := flush(); err != nil {
 				return err
 			}

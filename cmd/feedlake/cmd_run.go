@@ -35,12 +35,30 @@ func (o *options) single(ctx context.Context, name string, do func(context.Conte
 }
 
 func newIngestCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	again := false
+	c := &cobra.Command{
 		Use: "ingest [SOURCE…]", Short: "Read what is new in the named sources, or in all",
+		Long: `Read what is new in the named sources, or in all. With --again, read all records of
+the named sources of files once more, as after a mapping was corrected: they land
+as new versions, which count instead of the earlier ones.`,
+		Example: "  feedlake ingest\n  feedlake ingest --again tweets",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.single(cmd.Context(), stepIngest, func(ctx context.Context, a *app) error { return a.ingest(ctx, args) })
+			if again && len(args) == 0 {
+				return usage("--again: name the sources to read again")
+			}
+			begun := map[string]bool{} // by source: a second try goes on with what the first began
+			return o.single(cmd.Context(), stepIngest, func(ctx context.Context, a *app) error {
+				if again {
+					if err := a.again(ctx, args, begun); err != nil {
+						return err
+					}
+				}
+				return a.ingest(ctx, args)
+			})
 		},
 	}
+	c.Flags().BoolVar(&again, "again", false, "read all records of the named sources once more, from the beginning")
+	return c
 }
 
 func newTransformCommand(o *options) *cobra.Command {

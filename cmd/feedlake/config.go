@@ -73,8 +73,9 @@ type modelsConfig struct {
 }
 
 type sentimentConfig struct {
-	Seed int64      `yaml:"seed"`
-	Gate gateConfig `yaml:"gate"`
+	Seed     int64      `yaml:"seed"`
+	Language string     `yaml:"language"` // of labels that do not tell theirs
+	Gate     gateConfig `yaml:"gate"`
 }
 
 type gateConfig struct {
@@ -83,8 +84,9 @@ type gateConfig struct {
 }
 
 type trendsConfig struct {
-	Seed  int64         `yaml:"seed"`
-	Every time.Duration `yaml:"every"`
+	Seed    int64         `yaml:"seed"`
+	Every   time.Duration `yaml:"every"`
+	Authors int64         `yaml:"authors"` // fewest authors of a trending hour
 }
 
 type publishConfig struct {
@@ -118,8 +120,8 @@ func defaultConfig() config {
 		Engine:  engineConfig{Kind: "duckdb", Memory: "700MB"},
 		Rejects: rejectsConfig{MaxShare: 0.05},
 		Models: modelsConfig{
-			Sentiment: sentimentConfig{Seed: 1, Gate: gateConfig{MacroRecall: 0.5, Drop: 0.02}},
-			Trends:    trendsConfig{Seed: 1, Every: 7 * 24 * time.Hour},
+			Sentiment: sentimentConfig{Seed: 1, Language: "en", Gate: gateConfig{MacroRecall: 0.5, Drop: 0.02}},
+			Trends:    trendsConfig{Seed: 1, Every: 7 * 24 * time.Hour, Authors: 3},
 		},
 		Serve: serveConfig{Addr: "127.0.0.1:5002"},
 		Log:   logConfig{Level: "info"},

@@ -16,6 +16,7 @@ type sourceConfig struct {
 	Kind       string       `yaml:"kind"`
 	Credential string       `yaml:"credential"` // a name of credentials; "" asks without one
 	Policy     policyConfig `yaml:"policy"`
+	LookAgain  []string     `yaml:"look_again"` // ages at which posts are read once more, such as [1d, 7d]; none: never
 	With       ast.Node     `yaml:"with"`
 }
 
@@ -62,6 +63,9 @@ func (c *config) validateSources(bad func(hint, format string, args ...any) erro
 		}
 		if !s.Policy.valid() {
 			return bad("train and redistribute are allow or deny, retain_days is a number of days", "source %s: policy", s.Name)
+		}
+		if _, err := s.ages(); err != nil {
+			return bad("ages of an hour or more, such as [1d, 7d]", "source %s: look_again %v", s.Name, s.LookAgain)
 		}
 		seen[s.Name] = true
 	}

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -141,6 +145,7 @@ func (c *cli) marts() map[string]string {
 // TestEveryEnd ends runs in every way that there is, and wants exit code, log,
 // status, ledger and marts.pipeline_runs to agree on each.
 func TestEveryEnd(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "lake: {dir: lake}\n")
 	c.run(0, "lake", "ls")
 	open := func() *schedules.Ledger {
@@ -183,9 +188,43 @@ func TestEveryEnd(t *testing.T) {
 	}
 }
 
-// TestGoesOnWithWhatIsThere wants what a broken source and a missing file of
+// TestWholeKilledRunIsTold kills a run (SIGKILL) as soon as it has landed posts. The next
+// run tells of it, and status and marts.pipeline_runs say the same.
+func TestWholeKilledRunIsTold(t *testing.T) {
+	t.Parallel()
+	c := newCLI(t, killConfig)
+	c.dir, c.now = killDir(t), time.Now()
+	cmd := program(t, c.dir, "run")
+	pipe, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewScanner(pipe)
+	for said.Scan() && !(strings.Contains(said.Text(), "step ended") && strings.Contains(said.Text(), `"step":"ingest"`)) {
+	}
+	if err := errors.Join(said.Err(), cmd.Process.Kill()); err != nil {
+		t.Fatal(err)
+	}
+	if code := codeOf(t, cmd.Wait()); code != -1 {
+		t.Fatalf("the run ended by itself with %d", code)
+	}
+	c.run(0, "ingest")
+	status, marts := c.statuses(), c.marts()
+	if diff := cmp.Diff(status, marts); diff != "" || len(status) != 2 || !slices.Contains(slices.Collect(maps.Values(status)), "abandoned") {
+		t.Errorf("status %v (-status +mart): %s", status, diff)
+	}
+	if got := c.value("select posts > 0 from marts.pipeline_runs where state = 'abandoned'"); got != "true" {
+		t.Errorf("posts of the run that was killed: %s", got)
+	}
+}
+
+// TestWholeGoesOnWithWhatIsThere wants what a broken source and a missing file of
 // labels do not touch to be built and published, and the run to name them.
-func TestGoesOnWithWhatIsThere(t *testing.T) {
+func TestWholeGoesOnWithWhatIsThere(t *testing.T) {
+	t.Parallel()
 	const sources = `lake: {dir: lake}
 sources:
   - {name: good, kind: files, with: {path: good.ndjson, map: {id: id, created_at: at, text: text}}}
@@ -203,6 +242,7 @@ publish: [{name: export, kind: export, dir: publish}]
 		"the only set":   {"labels: [{file: missing.tsv, dataset: absent}]\n", exitUsage, "failed", "failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCLI(t, sources+x.labels)
 			c.write("good.ndjson", `{"id": "1", "at": "2026-03-01T10:00:00Z", "text": "one #tag"}`+"\n")
 			few := "label\ttext\n"

@@ -58,7 +58,7 @@ func (e *erasure) learnt(ctx context.Context, c training.Card) (int64, string, e
 	err := e.db.SQL().QueryRowContext(ctx, `
 		SELECT count(DISTINCT (p.source, p.id)) FROM raw.posts p
 		SEMI JOIN erase.posts g ON g.source = p.source AND g.id = p.id
-		WHERE p.observed_at <= ?::TIMESTAMPTZ AND (len(p.hashtags) > 0 OR contains(p.text, '#') OR contains(p.text, '＃'))`,
+		WHERE coalesce(p.observed_at, p.created_at) <= ?::TIMESTAMPTZ AND (len(p.hashtags) > 0 OR contains(p.text, '#') OR contains(p.text, '＃'))`,
 		c.CreatedAt.UTC().Format(time.RFC3339Nano)).Scan(&n)
 	if err != nil {
 		return 0, "", fmt.Errorf("erase: count posts behind %s version %d: %w", c.Model, c.Version, err)

@@ -133,9 +133,10 @@ func others(t *testing.T, dir string) string {
 		from raw.posts where id not like 'planted%' order by all`)
 }
 
-// TestErase takes a post and an author down and looks for them in every byte of
+// TestWholeErase takes a post and an author down and looks for them in every byte of
 // the lake, of the export and of a real PostgreSQL.
-func TestErase(t *testing.T) {
+func TestWholeErase(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t)
 	pg.CreateDatabase("erase")
 	dir := eraseLake(t, pg.DSN("erase"))
@@ -217,10 +218,11 @@ func eraseStopped(t *testing.T, dir, step string) {
 	}
 }
 
-// TestEraseGoesOn stops an erasure after each step and wants the same command
+// TestWholeEraseGoesOn stops an erasure after each step and wants the same command
 // to come to the end: first from every step to the next, then from the ones in
 // the middle straight to the end.
-func TestEraseGoesOn(t *testing.T) {
+func TestWholeEraseGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := eraseLake(t, "")
 	saved := filepath.Join(t.TempDir(), "saved")
 	copyTree(t, dir, saved)
@@ -261,9 +263,10 @@ func copyTree(t *testing.T, from, to string) {
 	}
 }
 
-// TestEraseHeldBack has a check hold back a partition that still has the post:
+// TestWholeEraseHeldBack has a check hold back a partition that still has the post:
 // the erasure says so and is partial, until the cause is gone.
-func TestEraseHeldBack(t *testing.T) {
+func TestWholeEraseHeldBack(t *testing.T) {
+	t.Parallel()
 	dir := eraseLake(t, "")
 	landOdd(t, dir)
 	feedlakeIn(t, dir, exitRejected, "run")
@@ -317,6 +320,7 @@ func landOdd(t *testing.T, dir string) {
 }
 
 func TestEraseReadTargets(t *testing.T) {
+	t.Parallel()
 	got, err := readTargets(strings.NewReader("\ufeff# x\n\npost a/b/c\r\nauthor a/did:plc:x\n"), "f")
 	if err != nil {
 		t.Fatal(err)
@@ -333,6 +337,7 @@ func TestEraseReadTargets(t *testing.T) {
 }
 
 func TestTextMatcher(t *testing.T) {
+	t.Parallel()
 	m := newTextMatcher([]string{plantedText, "short one", "ok"})
 	for text, want := range map[string]bool{
 		`x` + plantedText + `y`: true,

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
+	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
@@ -19,7 +21,7 @@ var _ ingest.Holdings = holdings{}
 
 // latest are the posts of a source as they were seen last.
 const latest = `WITH latest AS (
-  SELECT id, arg_max(author_id, observed_at) FILTER (WHERE NOT deleted) AS author_id, arg_max(deleted, observed_at) AS deleted
+  SELECT id, arg_max(author_id, coalesce(observed_at, TIMESTAMPTZ '1970-01-01 00:00:00+00')) FILTER (WHERE NOT deleted) AS author_id, arg_max(deleted, coalesce(observed_at, TIMESTAMPTZ '1970-01-01 00:00:00+00')) AS deleted
   FROM raw.posts WHERE source = $1 AND kind IN ('post', 'reply', 'repost', 'quote', 'comment') GROUP BY id
 )`
 
@@ -52,7 +54,7 @@ func (h holdings) each(ctx context.Context, text, source, after string, yield fu
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := h.view(ctx, db, source); err != nil {
+	if err := h.view(ctx, db, source, feedlake.Window{}); err != nil {
 		return err
 	}
 	rows, err := db.SQL().QueryContext(ctx, text, source, after)
@@ -72,8 +74,9 @@ func (h holdings) each(ctx context.Context, text, source, after string, yield fu
 	return rows.Err()
 }
 
-// view shows the source's rows of raw.posts as they are now.
-func (h holdings) view(ctx context.Context, db *query.DB, source string) error {
+// view shows the source's rows of raw.posts as they are now, of the days of a
+// window.
+func (h holdings) view(ctx context.Context, db *query.DB, source string, w feedlake.Window) error {
 	table := lake.RawPosts().Name
 	cur, err := h.a.lake.Current(ctx, table)
 	if err != nil {
@@ -89,6 +92,7 @@ func (h holdings) view(ctx context.Context, db *query.DB, source string) error {
 	}
 	return db.ViewOf(ctx, h.a.lake, table, cols, slices.DeleteFunc(files, func(f lake.File) bool {
 		of, _ := f.Partition.Value("source")
-		return of != source
+		day, _ := f.Partition.Value("day")
+		return of != source || !w.Start.IsZero() && day < w.Start.Format(time.DateOnly) || !w.End.IsZero() && day > w.End.Format(time.DateOnly)
 	}))
 }

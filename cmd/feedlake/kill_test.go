@@ -4,14 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // killConfig is a small whole path: two sources, labels, both models, an export.
@@ -44,7 +40,7 @@ var killTables = map[string]string{
 	"ml.trends":          "select count(*), bit_xor(hash(source, hashtag, hour, observed, expected, trending)) from ml.trends",
 	"marts.sentiment":    "select count(*), bit_xor(hash(day, source, lang, posts, scored, negative, neutral, positive)) from marts.daily_sentiment",
 	"marts.volume":       "select count(*), bit_xor(hash(hour, source, lang, posts, authors)) from marts.volume",
-	"marts.engagement":   "select count(*), bit_xor(hash(day, source, lang, rated_posts, rate_sum)) from marts.engagement",
+	"marts.engagement":   "select count(*), bit_xor(hash(day, source, lang, copy, rated_posts, engagement, followers, median_rate)) from marts.engagement",
 	"marts.trending":     "select count(*), bit_xor(hash(day, source, hashtag, rank, posts, trending)) from marts.trending_hashtags",
 	"one version each":   "select count(*), count(distinct (source, id)) from features.posts",
 	"no doubled version": "select count(*), count(distinct (source, position)) from raw.rejects",
@@ -111,53 +107,4 @@ func contents(t *testing.T, dir string) map[string]string {
 		got[r.Name] = r.V
 	}
 	return got
-}
-
-// TestKilledRunsGiveTheSameTables kills the program (SIGKILL) at random moments
-// of a run, runs it again to its end, and wants every table as an unbroken run
-// makes it.
-func TestKilledRunsGiveTheSameTables(t *testing.T) {
-	runWhole(t, killDir(t)) // the first start of the program is slower than the others
-	whole := killDir(t)
-	began := time.Now()
-	runWhole(t, whole)
-	took := time.Since(began)
-	want := contents(t, whole)
-	if len(want) != len(killTables) {
-		t.Fatalf("%d answers, want %d", len(want), len(killTables))
-	}
-	r := rand.New(rand.NewPCG(1, 1))
-	const rounds = 3
-	kills := 0
-	for round := range rounds {
-		dir := killDir(t)
-		for range 2 {
-			cmd := program(t, dir, "run")
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			done := make(chan struct{})
-			go func() {
-				_ = cmd.Wait() // killed or done: both are wanted
-				close(done)
-			}()
-			select {
-			case <-done:
-			case <-time.After(time.Duration(r.Float64() * 0.6 * float64(took))):
-				kills++
-				if err := cmd.Process.Kill(); err != nil {
-					t.Log(err)
-				}
-				<-done
-			}
-		}
-		runWhole(t, dir)
-		if d := cmp.Diff(want, contents(t, dir)); d != "" {
-			t.Errorf("round %d, killed %d times so far: %s", round, kills, d)
-		}
-	}
-	if kills == 0 {
-		t.Error("every run was over before it was killed")
-	}
-	t.Logf("%d runs killed within %s", kills, took)
 }

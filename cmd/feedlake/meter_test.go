@@ -15,6 +15,7 @@ import (
 // TestMeter runs the contract of meters on the ledger, in a file and in
 // PostgreSQL.
 func TestMeter(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t)
 	for name, place := range map[string]func(t *testing.T) schedules.LedgerConfig{
 		"sqlite": func(t *testing.T) schedules.LedgerConfig {

@@ -65,11 +65,12 @@ func unpackOldLake(t *testing.T) {
 	}
 }
 
-// TestOldLake opens a lake that commit 1848268 made, with a post whose time moved to
+// TestWholeOldLake opens a lake that commit 1848268 made, with a post whose time moved to
 // another day, a repost with the counts of the original, a deletion on another day
 // and languages as networks spell them. The next run brings its tables to the shape
 // of today, with the right rows, and one more finds nothing new.
-func TestOldLake(t *testing.T) {
+func TestWholeOldLake(t *testing.T) {
+	t.Parallel()
 	unpackOldLake(t)
 	c := newCLI(t, "")
 	c.dir, c.now = oldLakeAt, time.Date(2026, 12, 1, 13, 0, 0, 0, time.UTC)

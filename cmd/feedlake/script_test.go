@@ -22,8 +22,9 @@ func TestMain(m *testing.M) {
 // that a test can kill it.
 const asProgram = "FEEDLAKE_TEST_AS_PROGRAM"
 
-// TestScripts runs the command line as people do; each script is one story.
-func TestScripts(t *testing.T) {
+// TestWholeScripts runs the command line as people do; each script is one story.
+func TestWholeScripts(t *testing.T) {
+	t.Parallel()
 	shared, err := filepath.Abs("../../../shared")
 	if err != nil {
 		t.Fatal(err)

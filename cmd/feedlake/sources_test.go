@@ -86,6 +86,7 @@ func simulated(t *testing.T, platform string, o serve.Options) (s *serve.Server,
 // TestBackfillCommand previews a backfill, reads it, and wants the preview to
 // have been right; a second time nothing is asked for.
 func TestBackfillCommand(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "")
 	_, url, requests := simulated(t, "hackernews", serve.Options{Seed: 3, Posts: 9000, Days: 10, Now: c.clock})
 	c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\nsources:\n  - {name: hn, kind: hackernews, with: {base_url: "+url+"/api/v1}}\n")
@@ -120,6 +121,7 @@ func TestBackfillCommand(t *testing.T) {
 // TestBudget follows a source whose credential may read a few posts a day: never
 // more, the run is partial and says when it goes on, and the next day it does.
 func TestBudget(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "")
 	server, url, _ := simulated(t, "hackernews", serve.Options{Seed: 3, Posts: 4000, Days: 4, Now: c.clock})
 	c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\ncredentials:\n  hn: {budget: {day: {posts: 2500}}}\n"+
@@ -150,6 +152,7 @@ func TestBudget(t *testing.T) {
 // TestStreamBudget listens to a stream with a budget of posts: it holds to the
 // post, and day after day the rest comes, each post once.
 func TestStreamBudget(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "")
 	server, url, _ := simulated(t, "bluesky", serve.Options{Seed: 3, Posts: 600, Days: 1, Now: c.clock})
 	c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\ncredentials:\n  sky: {budget: {day: {posts: 257}}}\n"+
@@ -171,9 +174,10 @@ func TestStreamBudget(t *testing.T) {
 	}
 }
 
-// TestPolicy follows one source whose posts may not be learnt from nor passed on,
+// TestWholePolicy follows one source whose posts may not be learnt from nor passed on,
 // and are kept for thirty days, beside a free one.
-func TestPolicy(t *testing.T) {
+func TestWholePolicy(t *testing.T) {
+	t.Parallel()
 	var lines strings.Builder
 	for day := range 40 {
 		at := time.Date(2026, 1, 20, 9, 0, 0, 0, time.UTC).AddDate(0, 0, day)
@@ -191,7 +195,7 @@ publish:
 	c.write("posts.ndjson", lines.String())
 	c.run(0, "run")
 	c.write("feedlake.yaml", fmt.Sprintf(config, "policy: {train: deny, redistribute: deny, retain_days: 30}, "))
-	out, errs := c.run(2, "run")
+	out, errs := c.run(exitPartial, "run")
 	for _, want := range []string{"closed: 11 rows of 11 days left", "policy.retain_days is 30"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the run says nothing of %q:\n%s", want, out)
@@ -218,6 +222,7 @@ publish:
 // TestPseudonymsCommand lands under pseudonyms and takes an author down by the
 // name that people know.
 func TestPseudonymsCommand(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "lake: {dir: lake}\nlog: {level: error}\npseudonyms: {key: \"${file:key}\"}\nsources:\n"+
 		"  - {name: s, kind: files, with: {path: posts.ndjson, map: {id: id, created_at: {path: at, time: rfc3339}, text: text, author_id: by, author_name: by}}}\n")
 	c.write("key", "some sixteen bytes or more\n")
@@ -239,6 +244,7 @@ func TestPseudonymsCommand(t *testing.T) {
 // TestTerms wants the platforms' terms where a policy leaves a use open, also for
 // their archives, and the policy before them.
 func TestTerms(t *testing.T) {
+	t.Parallel()
 	c, err := parseConfig("feedlake.yaml", t.TempDir(), []byte(`sources:
   - {name: x, kind: x, with: {query: a}}
   - {name: dump, kind: files, with: {path: "*.jsonl", shape: x}}
@@ -273,6 +279,7 @@ func TestTerms(t *testing.T) {
 // TestSecretsStayOutside refuses secrets that are written into the config, and
 // takes them from the environment and from files.
 func TestSecretsStayOutside(t *testing.T) {
+	t.Parallel()
 	c := newCLI(t, "")
 	c.write("token", "hush\n")
 	c.env["TOKEN"] = "hush"
@@ -298,6 +305,7 @@ func TestSecretsStayOutside(t *testing.T) {
 
 // TestCheckDown tells a server that is down from a configuration that is wrong.
 func TestCheckDown(t *testing.T) {
+	t.Parallel()
 	hs := httptest.NewServer(http.NotFoundHandler())
 	hs.Close()
 	c := newCLI(t, fmt.Sprintf(`

@@ -51,6 +51,24 @@ func (c *config) decoder(n ast.Node) ingest.Decoder {
 	}
 }
 
+// at puts the place in the config before an error that names a key of the source's
+// "with" block.
+func (c *config) at(s sourceConfig, err error) error {
+	k, ok := errors.AsType[*ingest.KeyError](err)
+	if !ok || s.With == nil {
+		return err
+	}
+	path, bad := yaml.PathString("$." + k.Key)
+	if bad != nil {
+		return err
+	}
+	n, bad := path.FilterNode(s.With)
+	if bad != nil || n == nil {
+		return err
+	}
+	return fmt.Errorf("%s:%d: %w", c.file, n.GetToken().Position.Line, err)
+}
+
 // openSource makes the source that s describes; w is the slice of a backfill, or
 // zero.
 func (a *app) openSource(ctx context.Context, s sourceConfig, w feedlake.Window) (ingest.Source, error) {
@@ -91,6 +109,28 @@ func (a *app) ingest(ctx context.Context, names []string) error {
 	return inPart(len(chosen), "source", failed)
 }
 
+// again lets the records of the named sources be read anew, each once.
+func (a *app) again(ctx context.Context, names []string, begun map[string]bool) error {
+	chosen, err := a.chosenSources(names)
+	if err != nil {
+		return err
+	}
+	for _, s := range chosen {
+		if begun[s.Name] {
+			continue
+		}
+		src, err := a.openSource(ctx, s, feedlake.Window{})
+		if err != nil {
+			return err
+		}
+		if err := ingest.Again(ctx, ingest.Options{Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Lake: a.lake, Now: a.o.env.now, Log: a.log}); err != nil {
+			return err
+		}
+		begun[s.Name] = true
+	}
+	return nil
+}
+
 func (a *app) chosenSources(names []string) ([]sourceConfig, error) {
 	if len(names) == 0 {
 		return a.cfg.Sources, nil
@@ -122,6 +162,11 @@ func (a *app) ingestOne(ctx context.Context, s sourceConfig, parts ...feedlake.W
 	if err != nil {
 		return ingest.Result{}, err
 	}
+	if w == (feedlake.Window{}) {
+		if src, err = a.lookAgain(s, src, hide); err != nil {
+			return ingest.Result{}, err
+		}
+	}
 	res, err := ingest.Run(ctx, ingest.Options{
 		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Parts: parts, Lake: a.lake, Now: a.o.env.now, Log: a.log,
 		NotBefore: s.horizon(a.o.env.now()), Pseudonyms: hide,
@@ -134,7 +179,7 @@ func (a *app) ingestOne(ctx context.Context, s sourceConfig, parts ...feedlake.W
 		},
 	})
 	if err != nil {
-		return res, err
+		return res, a.cfg.at(s, err)
 	}
 	if all := res.Posts + res.Rejects; all > 0 && float64(res.Rejects) > a.cfg.Rejects.MaxShare*float64(all) {
 		return res, feedlake.Hint(
@@ -157,6 +202,9 @@ func ingestDetail(name string, res ingest.Result, err error) string {
 	}
 	if res.Outdated > 0 {
 		s += ", " + count(res.Outdated) + " left out as older than policy.retain_days"
+	}
+	if res.Warning != "" {
+		s += ", warning: " + res.Warning
 	}
 	switch until := goesOn(err); {
 	case !until.IsZero():

@@ -12,7 +12,6 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/simulate"
 	"github.com/feedlake/feedlake/schedules"
-	"github.com/feedlake/feedlake/serving"
 	"github.com/feedlake/feedlake/training"
 	"github.com/feedlake/feedlake/training/tensorflow"
 )
@@ -136,7 +135,7 @@ func (a *app) importSimulated(ctx context.Context, n int) (training.LabelResult,
 			i := 0
 			for l := range (simulate.Config{Seed: 1}).Labelled(n) {
 				i++
-				if err := good(training.Labelled{ID: fmt.Sprint(i), Text: l.Text, Label: index[l.Label]}); err != nil {
+				if err := good(training.Labelled{ID: fmt.Sprint(i), Text: l.Text, Label: index[l.Label], Lang: l.Lang}); err != nil {
 					return err
 				}
 			}
@@ -201,7 +200,7 @@ func (a *app) trainable(reg *training.Registry) []trainable {
 	}
 	return []trainable{
 		{
-			modelSentiment, reg.SentimentDue,
+			modelSentiment, func(ctx context.Context) (training.Due, error) { return reg.SentimentDue(ctx, tensorflow.Sentiment{}) },
 			func(ctx context.Context) (training.Card, error) {
 				return sentiment(ctx, func(o training.Options) (training.Card, error) {
 					return training.TrainSentiment(ctx, o, tensorflow.Sentiment{}, gate)
@@ -274,148 +273,8 @@ func withOptions(ctx context.Context, a *app, seed int64, model string, do func(
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return do(training.Options{
-		Lake: a.lake, DB: db, Registry: reg, Barred: a.cfg.untrainable(), Seed: seed, RunID: schedules.RunOf(ctx).ID, CodeVersion: version,
+		Lake: a.lake, DB: db, Registry: reg, Barred: a.cfg.untrainable(), Language: a.cfg.Models.Sentiment.Language, Seed: seed, RunID: schedules.RunOf(ctx).ID, CodeVersion: version,
 		Now: a.o.env.now, Log: a.log,
 		Progress: func(done, total int64) { a.bars.update(ctx, stepTrain, done, total, "steps", model) },
 	})
-}
-
-// sentimentScorer lets serving use the model that training keeps.
-type sentimentScorer struct {
-	training.Scorer
-	labels []string
-}
-
-// Score labels texts.
-func (s sentimentScorer) Score(ctx context.Context, texts []string) ([]serving.Sentiment, error) {
-	got, err := s.Scorer.Score(ctx, texts)
-	out := make([]serving.Sentiment, len(got))
-	for i, p := range got {
-		out[i] = serving.Sentiment{Label: s.labels[p.Label()], P: p.P}
-	}
-	return out, err
-}
-
-// loadSentiment opens the sentiment version in use.
-func (a *app) loadSentiment(ctx context.Context) (sentimentScorer, training.Card, error) {
-	reg, err := a.registry(ctx)
-	if err != nil {
-		return sentimentScorer{}, training.Card{}, err
-	}
-	card, err := reg.Champion(modelSentiment)
-	if err != nil {
-		return sentimentScorer{}, card, feedlake.Hint(err, "train one: feedlake label import FILE --dataset NAME, then feedlake train sentiment")
-	}
-	s, err := (tensorflow.Sentiment{}).Load(ctx, reg.Dir(modelSentiment, card.Version))
-	return sentimentScorer{s, training.SentimentLabels()}, card, err
-}
-
-// score fills ml.sentiment_scores with the version in use.
-func (a *app) score(ctx context.Context) (err error) {
-	s, card, err := a.loadSentiment(ctx)
-	if errors.Is(err, feedlake.ErrNotFound) {
-		schedules.Report(ctx, schedules.Counts{Detail: "no sentiment model is in use"})
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	db, err := a.duckdb(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	res, err := serving.Score(ctx, serving.ScoreOptions{
-		Lake: a.lake, DB: db, Scorer: s, Model: modelSentiment, Version: card.Version, RunID: schedules.RunOf(ctx).ID,
-		Now: a.o.env.now, Log: a.log,
-		Progress: func(done, total int64) { a.bars.update(ctx, stepScore, done, total, "posts", "") },
-	})
-	detail := fmt.Sprintf("version %d: nothing new", card.Version)
-	if res.Scored > 0 {
-		detail = fmt.Sprintf("version %d: %s in %s", card.Version, plural(res.Scored, "post"), plural(int64(res.Partitions), "partition"))
-	}
-	schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts, RowsOut: res.Scored, Detail: detail})
-	return err
-}
-
-// countModel lets serving use the model that training keeps.
-type countModel struct{ training.CountModel }
-
-// Expect asks the model.
-func (m countModel) Expect(ctx context.Context, hours []serving.Hour) ([]serving.Expected, error) {
-	in := make([]training.TagHour, len(hours))
-	for i, h := range hours {
-		in[i] = training.TagHour(h)
-	}
-	got, err := m.CountModel.Expect(ctx, in)
-	out := make([]serving.Expected, len(got))
-	for i, e := range got {
-		out[i] = serving.Expected(e)
-	}
-	return out, err
-}
-
-// trends fills ml.trends with the version in use.
-func (a *app) trends(ctx context.Context) (err error) {
-	reg, err := a.registry(ctx)
-	if err != nil {
-		return err
-	}
-	card, err := reg.Champion(modelTrends)
-	if errors.Is(err, feedlake.ErrNotFound) {
-		schedules.Report(ctx, schedules.Counts{Detail: "no count model is in use"})
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	m, err := (tensorflow.Counts{}).Load(ctx, reg.Dir(modelTrends, card.Version))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, m.Close()) }()
-	db, err := a.duckdb(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	res, err := serving.Trends(ctx, serving.TrendOptions{
-		Lake: a.lake, DB: db, Counts: countModel{m}, Model: modelTrends, Version: card.Version, RunID: schedules.RunOf(ctx).ID, Log: a.log,
-		Progress: func(done, total int64) { a.bars.update(ctx, stepTrends, done, total, "partitions", "") },
-	})
-	detail := fmt.Sprintf("version %d: nothing new", card.Version)
-	if res.Partitions > 0 {
-		detail = fmt.Sprintf("version %d: %s, %s trending", card.Version, plural(res.Hours, "hour"), count(res.Trending))
-	}
-	schedules.Report(ctx, schedules.Counts{RowsIn: res.Hours, RowsOut: res.Hours, Detail: detail})
-	return err
-}
-
-// modelsInUse lists the champions.
-func (a *app) modelsInUse(ctx context.Context) ([]modelStatus, error) {
-	reg, err := a.registry(ctx)
-	if err != nil {
-		return nil, err
-	}
-	names, err := reg.Models()
-	if err != nil {
-		return nil, err
-	}
-	out := []modelStatus{}
-	for _, n := range names {
-		c, err := reg.Champion(n)
-		if errors.Is(err, feedlake.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		m := modelStatus{Model: n, Version: c.Version}
-		if c.Evaluation != nil {
-			m.MacroRecall = c.Evaluation.MacroRecall
-		}
-		out = append(out, m)
-	}
-	return out, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/feedlake/feedlake/schedules"
 	"github.com/feedlake/feedlake/sql"
 	"github.com/feedlake/feedlake/transforms"
+	"github.com/feedlake/feedlake/transforms/duckdb"
 )
 
 // selection chooses tables that SQL models build: by namespace, or by name.
@@ -28,7 +29,7 @@ var (
 
 // loadModels reads the SQL models that this program carries.
 func loadModels() (*transforms.Graph, error) {
-	g, err := transforms.Load(sql.Models)
+	g, err := transforms.LoadWith(sql.Models, duckdb.Macros())
 	if err != nil {
 		return nil, fmt.Errorf("load models: %w", err)
 	}

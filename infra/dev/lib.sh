@@ -13,12 +13,18 @@ packages() {
     die "$purpose needs $*; install it, on Debian and Ubuntu with: sudo apt-get install $*"
   fi
   say "installing $* for $purpose"
-  local log
-  log=$(mktemp)
-  if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
-    rm -f "$log"
-    die "apt-get could not install $*"
-  fi
-  rm -f "$log"
+  { apt_get update && apt_get install --no-install-recommends "$@"; } || die "apt-get could not install $*"
+}
+
+# apt_get ARG...: apt-get, quiet unless it fails. While another one works it waits, five minutes at most: apt-get's own timeout
+# waits for dpkg's lock, but not for those of its lists and of its archive.
+apt_get() {
+  local began=$SECONDS out
+  until out=$(LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -y -qq -o DPkg::Lock::Timeout=300 "$@" 2>&1); do
+    if [[ $out != *"Could not get lock"* ]] || [ $((SECONDS - began)) -ge 300 ]; then
+      tail -n 20 <<<"$out" >&2
+      return 1
+    fi
+    sleep 2
+  done
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/api"
 	"github.com/feedlake/feedlake/ingest/frontier"
+	"github.com/feedlake/feedlake/ingest/rounds"
 	"github.com/feedlake/feedlake/ingest/wire"
 	"github.com/feedlake/feedlake/ingest/wire/bluesky"
 )
@@ -23,12 +24,15 @@ type feeds struct {
 	env    ingest.Env
 	cfg    Config
 	client *client
+	end    rounds.End
 }
 
 // place is the cursor: that of each account, and which one is read now.
 type place struct {
 	Actor string                       `json:"actor,omitempty"` // "": the first
 	At    map[string]frontier.Frontier `json:"at"`
+
+	Failed rounds.Failed `json:"failed,omitempty"`
 }
 
 // maxIdle is how many answers of a feed may bring nothing: a filter can leave out
@@ -41,6 +45,9 @@ func (s *feeds) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, e
 	if err := json.Unmarshal([]byte(from), &p); err != nil && from != "" {
 		return ingest.Page{}, fmt.Errorf("cursor %.60q: %w: %w", from, err, feedlake.ErrConfig)
 	}
+	if err := s.end.Due(from); err != nil {
+		return ingest.Page{}, err
+	}
 	if p.At == nil {
 		p.At = map[string]frontier.Frontier{}
 	}
@@ -49,6 +56,9 @@ func (s *feeds) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, e
 	for i := s.index(p.Actor); ; {
 		actor := s.cfg.Actors[i]
 		last, err := s.step(ctx, actor, p.At, &b)
+		if len(s.cfg.Actors) > 1 && p.Failed.Alone(ctx, actor, err) {
+			last, err = true, nil
+		}
 		if idle++; err == nil && !last && idle > maxIdle {
 			return ingest.Page{}, fmt.Errorf("%d answers in a row of the feed of %s hold nothing new: its cursors seem to go in a circle", idle, actor)
 		}
@@ -56,7 +66,7 @@ func (s *feeds) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, e
 			return ingest.Page{}, err
 		}
 		if err != nil { // what was read before counts; the next page meets the error, if it lasts
-			return s.answered(b, p, actor, false)
+			return s.answered(from, b, p, actor, false)
 		}
 		moved = true
 		p.Actor = actor
@@ -69,7 +79,7 @@ func (s *feeds) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, e
 		}
 		done := i == len(s.cfg.Actors)
 		if done || len(b.Posts)+len(b.Rejects) > 0 {
-			return s.answered(b, p, actor, done)
+			return s.answered(from, b, p, actor, done)
 		}
 	}
 }
@@ -78,21 +88,29 @@ func (s *feeds) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, e
 func (s *feeds) Merges() bool { return true }
 
 // covered is the part of a backfill's window that was read whole, when only one
-// account is left to read.
+// account is left to read and none has failed.
 func (s *feeds) covered(p place) (w feedlake.Window) {
 	last := s.cfg.Actors[len(s.cfg.Actors)-1]
-	if pass := p.At[last].Pass; p.Actor == last && pass != nil && !pass.Down.IsZero() && s.env.Window != (feedlake.Window{}) {
+	if pass := p.At[last].Pass; len(p.Failed) == 0 && p.Actor == last && pass != nil && !pass.Down.IsZero() && s.env.Window != (feedlake.Window{}) {
 		w = feedlake.Window{Start: pass.Down.Add(time.Second), End: s.env.Window.End}
 	}
 	return w
 }
 
-// answered is a page of what was read so far.
-func (s *feeds) answered(b wire.Batch, p place, actor string, done bool) (ingest.Page, error) {
+// answered is a page of what was read so far, from a cursor on.
+func (s *feeds) answered(from feedlake.Cursor, b wire.Batch, p place, actor string, done bool) (ingest.Page, error) {
+	var missing error
+	covered := s.covered(p)
+	if done {
+		missing, p.Failed = p.Failed.Err(len(s.cfg.Actors)), nil
+	}
 	to, err := json.Marshal(p)
+	if err != nil {
+		return ingest.Page{}, fmt.Errorf("spell cursor: %w", err)
+	}
 	out := page(b, s.env, actor, feedlake.Cursor(to), done, actor)
-	out.Covered = s.covered(p)
-	return out, err
+	out.Covered = covered
+	return s.end.Page(from, out, missing)
 }
 
 func (s *feeds) index(actor string) int {
@@ -147,6 +165,9 @@ func (s *feeds) ask(ctx context.Context, actor, cursor string) (answer, error) {
 		q.Set("cursor", cursor)
 	}
 	a, err := s.client.do(ctx, api.Call{Endpoint: "getAuthorFeed", Path: "xrpc/app.bsky.feed.getAuthorFeed", Query: q, Posts: most})
+	if errors.Is(err, feedlake.ErrConfig) { // nobody is signed in: it is the account that was asked for
+		err = rounds.OfFeed(err)
+	}
 	if err != nil {
 		return answer{}, err
 	}

@@ -64,9 +64,15 @@ func rows(raws []json.RawMessage, decode func(string, time.Time, string, *wire.B
 func take(at frontier.Frontier, rs []row, page string, overlap time.Duration, b *wire.Batch) (frontier.Frontier, bool) {
 	shadows := make([]feedlake.Post, 0, len(rs))
 	for _, r := range rs {
-		if !r.at.IsZero() {
-			shadows = append(shadows, feedlake.Post{ID: short(r.uri), CreatedAt: r.at})
+		if r.at.IsZero() {
+			continue
 		}
+		var shadow feedlake.Post // of what the post says, in the place that it has
+		if len(r.batch.Posts) == 1 {
+			shadow = r.batch.Posts[0]
+		}
+		shadow.ID, shadow.CreatedAt = short(r.uri), r.at
+		shadows = append(shadows, shadow)
 	}
 	fresh, next := at.Down(shadows, page, overlap)
 	news := make(map[string]bool, len(fresh))
@@ -76,8 +82,10 @@ func take(at frontier.Frontier, rs []row, page string, overlap time.Duration, b 
 	for _, r := range rs {
 		if id := short(r.uri); r.at.IsZero() || news[id] {
 			delete(news, id)
+			var rejects []feedlake.Reject
+			rejects, next.Bad = next.Bad.Fresh(r.batch.Rejects)
 			b.Posts = append(b.Posts, r.batch.Posts...)
-			b.Rejects = append(b.Rejects, r.batch.Rejects...)
+			b.Rejects = append(b.Rejects, rejects...)
 		}
 	}
 	return next, len(fresh) > 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -98,7 +99,8 @@ type zstdHead struct {
 	bounds bounds
 	head   []byte // read and not passed on yet
 	begun  bool
-	asks   int64 // the window that was lowered; 0: none was
+	window int64 // that the first frame is read with
+	asks   int64 // the window that was lowered to it; 0: none was
 }
 
 // zstdMagic begins a frame (RFC 8878, section 3.1.1).
@@ -132,12 +134,13 @@ func (z *zstdHead) lower() {
 	exponent, eighths := z.head[5]>>3, int64(z.head[5]&7)
 	asks := int64(1) << (least + exponent)
 	if asks += asks / 8 * eighths; asks <= z.bounds.window {
+		z.window = asks
 		return
 	}
 	for z.asks = asks; int64(1)<<(least+exponent) > z.bounds.window; {
 		exponent--
 	}
-	z.head[5] = exponent << 3
+	z.head[5], z.window = exponent<<3, int64(1)<<(least+exponent)
 }
 
 // explain tells an error of the unpacker that comes from the bound.
@@ -165,6 +168,14 @@ func newZstdReader(r io.Reader, b bounds) (*zstdReader, error) {
 		return nil, fmt.Errorf("open zstd: %w", err)
 	}
 	return z, nil
+}
+
+// Close lets a long window go at once: the next file may want one as well.
+func (z *zstdReader) Close() {
+	z.Decoder.Close()
+	if z.Decoder = nil; z.head.window > maxPart/2 {
+		runtime.GC()
+	}
 }
 
 func (z *zstdReader) Read(p []byte) (int, error) {

@@ -22,6 +22,7 @@ type csvReader struct {
 	*stream
 	rec   records
 	comma byte
+	slash bool // a backslash, not a quote, stands before a quote in a field
 	names []string
 	keys  [][]byte // `"name":` of each column
 	fault string   // why no record of the file can be read; "" when they can
@@ -44,6 +45,9 @@ func newCSVReader(ctx context.Context, s *stream, rec records, c Config, e entry
 		return nil, err
 	}
 	r := &csvReader{stream: s, rec: rec, comma: comma, names: slices.Clone(c.Columns), feed: bytes.NewReader(nil)}
+	if err := r.dialect(ctx, c.Escape); err != nil {
+		return nil, err
+	}
 	r.reset()
 	if len(r.names) == 0 {
 		if err := r.header(ctx); err != nil {
@@ -56,7 +60,7 @@ func newCSVReader(ctx context.Context, s *stream, rec records, c Config, e entry
 	if r.fault == "" && e.offset == 0 {
 		r.warnMissing(ctx)
 	}
-	for _, n := range r.names[:min(len(r.names), maxColumns)] {
+	for _, n := range r.names {
 		r.keys = append(r.keys, append(appendJSON(nil, n), ':'))
 	}
 	if s.offset > e.offset && e.offset > 0 {
@@ -72,6 +76,9 @@ func (r *csvReader) reset() {
 
 // fields splits one whole record.
 func (r *csvReader) fields(record []byte) ([]string, error) {
+	if r.slash {
+		record = doubled(record, r.comma)
+	}
 	r.feed.Reset(record)
 	f, err := r.split.Read()
 	if err == nil && r.feed.Len() > 0 {
@@ -96,8 +103,11 @@ func (r *csvReader) header(ctx context.Context) error {
 			r.advance(n)
 			continue
 		}
-		end, state := csvRecord(w, r.comma, r.ended())
+		end, state := r.whole(w, r.ended())
 		switch {
+		case state == csvWhole && bytes.Count(w[:end], []byte{r.comma}) >= maxColumns:
+			r.fault = fmt.Sprintf("header names more than %d columns", maxColumns)
+			return nil
 		case state == csvWhole:
 			var err error
 			if f, err = r.fields(w[:end]); err != nil {
@@ -142,9 +152,6 @@ func blankLines(w []byte, start bool) int {
 
 // columnFault says why the mapping cannot work with the columns; "" when it can.
 func (r *csvReader) columnFault() string {
-	if len(r.names) > maxColumns {
-		return fmt.Sprintf("header names %d columns, more than %d", len(r.names), maxColumns)
-	}
 	seen := make(map[string]bool, len(r.names))
 	for _, n := range r.names {
 		if seen[n] {
@@ -155,7 +162,7 @@ func (r *csvReader) columnFault() string {
 	for _, path := range slices.Sorted(maps.Keys(r.rec.paths)) {
 		column := r.rec.paths[path]
 		if (column == "id" || column == "created_at") && !slices.Contains(r.names, path) {
-			return fmt.Sprintf("file has no column %q for %s; its columns: %s", path, column, strings.Join(r.names, ", "))
+			return fmt.Sprintf(noColumn+" %q for %s; its columns: %s", path, column, strings.Join(r.names, ", "))
 		}
 	}
 	return ""
@@ -224,7 +231,7 @@ func (r *csvReader) scan() (at int, state csvState) {
 	r.cuts, r.out = r.cuts[:0], r.out[:0]
 	w, line := r.window(), r.line
 	for at < len(w) {
-		n, state := csvRecord(w[at:], r.comma, false)
+		n, state := r.whole(w[at:], false)
 		if state != csvWhole || r.enough(len(r.cuts), at+n) {
 			return at, state
 		}
@@ -332,7 +339,7 @@ func (r *csvReader) last(p *page) error {
 		if r.damage() != "" {
 			return false
 		}
-		if n, state := csvRecord([]byte(rest), r.comma, true); state != csvWhole || n != len(rest) {
+		if n, state := r.whole([]byte(rest), true); state != csvWhole || n != len(rest) {
 			return false
 		}
 		if f, err := r.fields([]byte(rest)); err != nil || len(f) != len(r.names) {

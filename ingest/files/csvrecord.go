@@ -12,11 +12,12 @@ const (
 )
 
 // csvRecord finds the end of the first record of w, newline included. A quote
-// opens a field only at its begin, as RFC 4180 has it; elsewhere it is text.
-func csvRecord(w []byte, comma byte, ended bool) (int, csvState) {
+// opens a field only at its begin, as RFC 4180 has it; elsewhere it is text. With
+// slash, a quote behind a backslash does not close a field.
+func csvRecord(w []byte, comma byte, ended, slash bool) (int, csvState) {
 	for i := 0; ; i++ { // i: begin of a field
 		if i < len(w) && w[i] == '"' {
-			n, state := csvQuoted(w[i+1:], comma, ended)
+			n, state := csvQuoted(w[i+1:], comma, ended, slash)
 			if i += 1 + n; state != csvWhole {
 				return i, state
 			}
@@ -38,14 +39,16 @@ func csvRecord(w []byte, comma byte, ended bool) (int, csvState) {
 
 // csvQuoted finds the comma or newline behind a quoted field whose text begins
 // at w.
-func csvQuoted(w []byte, comma byte, ended bool) (int, csvState) {
+func csvQuoted(w []byte, comma byte, ended, slash bool) (int, csvState) {
 	for i := 0; ; {
 		q := bytes.IndexByte(w[i:], '"')
 		if q < 0 {
 			return len(w), csvOpen
 		}
+		escaped := slash && backslashes(w[:i+q])%2 == 1
 		i += q + 1
 		switch {
+		case escaped:
 		case i == len(w) && ended:
 			return i, csvWhole
 		case i == len(w):
@@ -66,3 +69,6 @@ func csvQuoted(w []byte, comma byte, ended bool) (int, csvState) {
 		}
 	}
 }
+
+// backslashes counts those at the end of w.
+func backslashes(w []byte) int { return len(w) - len(bytes.TrimRight(w, "\\")) }

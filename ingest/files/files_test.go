@@ -21,8 +21,9 @@ import (
 	"github.com/feedlake/feedlake/ingest/sourcetest"
 )
 
-// plain maps the records that the tests write.
-const plain = "map: {id: id, created_at: {path: at, time: unix}, text: t, likes: n}\n"
+// plain maps the records that the tests write, and lets files lack any field:
+// TestPaths has those that must not.
+const plain = "map: {id: {path: id, optional: true}, created_at: {path: at, time: unix, optional: true}, text: {path: t, optional: true}, likes: {path: n, optional: true}}\n"
 
 func line(i int) string {
 	return fmt.Sprintf(`{"id":"%d","at":%d,"t":"text %d \u00e4 \"q\"","n":%d}`, i, 1577934245+i, i, i*i)

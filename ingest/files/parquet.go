@@ -32,23 +32,34 @@ type parquetReader struct {
 	size   int64
 
 	group  int   // row group being read
-	left   int64 // rows of it
+	left   int64 // rows of it that were not read yet
 	damage error // why its rows cannot be read
+	check  groupCheck
 	rows   parquet.Rows
 	buf    []parquet.Row
+	ready  []parquet.Row // of buf: rows that were read and are not in a page yet
+	one    []byte        // JSON of a row
 	out    []byte
 	shape  *parquetNode
 }
+
+// Bounds of what is put together at once: rows that the library reads, values in
+// them, and bytes of JSON.
+const (
+	rowsAtOnce   = 64
+	valuesAtOnce = 64 << 10
+	jsonAtOnce   = 512 << 10
+)
 
 func (s *source) openParquet(ctx context.Context, o object, e entry, rec records) (*openFile, error) {
 	if k := s.cfg.kindOf(o.name); k.pack != packNone {
 		return nil, feedlake.Hint(fmt.Errorf("read %s: Parquet packed as %s: %w", o.name, k.pack, feedlake.ErrConfig), "unpack it first: Parquet is compressed inside")
 	}
-	raw, err := s.store.random(ctx, o)
+	raw, err := s.archives.random(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	r := &parquetReader{rec: rec, raw: raw, buf: make([]parquet.Row, 64)}
+	r := &parquetReader{rec: rec, raw: raw, buf: make([]parquet.Row, rowsAtOnce), check: groupCheck{raw: raw, bounds: s.cfg.bounds()}}
 	if err := r.open(ctx, e); err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}
@@ -66,7 +77,7 @@ func (r *parquetReader) open(ctx context.Context, e entry) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", r.rec.file, err)
 	}
-	r.size, r.digest = n, narrow(h.Sum64())
+	r.size, r.digest, r.check.size = n, narrow(h.Sum64()), n
 	if e.offset > 0 && e.digest != r.digest {
 		return errReplaced
 	}
@@ -80,7 +91,7 @@ func (r *parquetReader) open(ctx context.Context, e entry) error {
 		if r.file, err = parquet.OpenFile(r.raw, n, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true)); err != nil {
 			return err
 		}
-		r.shape, r.fault = parquetShape(r.file.Root()), r.columnFault()
+		r.shape, r.fault = parquetShape(r.file.Root(), r.check.bounds.record), r.columnFault()
 		r.end, err = countRows(r.file.RowGroups())
 		return err
 	})
@@ -126,7 +137,7 @@ func (r *parquetReader) openGroup(row int64) {
 	r.left = g.NumRows() - row
 	r.damage = guarded(func() error {
 		all := r.file.Metadata().RowGroups
-		if err := groupFault(r.raw, r.size, r.file.Schema(), &all[0], &all[r.group]); err != nil {
+		if err := r.check.fault(r.file.Schema(), &all[0], &all[r.group]); err != nil {
 			return err
 		}
 		r.rows = g.Rows()
@@ -147,7 +158,7 @@ func (r *parquetReader) columnFault() string {
 		column := r.rec.paths[path]
 		top, _, _ := strings.Cut(path, ".") // a path into a group, unless the name itself has a dot
 		if (column == "id" || column == "created_at") && !slices.Contains(names, top) && !slices.Contains(names, strings.ReplaceAll(path, `\.`, ".")) {
-			return fmt.Sprintf("file has no column %q for %s; its columns: %s", path, column, strings.Join(names, ", "))
+			return fmt.Sprintf(noColumn+" %q for %s; its columns: %s", path, column, strings.Join(names, ", "))
 		}
 	}
 	return ""
@@ -166,31 +177,36 @@ func (r *parquetReader) read(ctx context.Context, p *page) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if r.file == nil || r.group >= len(r.file.RowGroups()) { // no file: it is empty
+		switch {
+		case len(r.ready) > 0:
+			r.emit(p)
+		case r.file == nil || r.group >= len(r.file.RowGroups()): // no file: it is empty
 			return io.EOF
+		default:
+			r.some(p)
 		}
-		r.some(p)
 		r.bytes.Store(int64(float64(r.size) * float64(r.row) / float64(max(r.end, 1))))
 	}
 	return nil
 }
 
-// some reads a few rows, or goes on to the next row group. A row group that
+// some makes a few rows ready, or goes on to the next row group. A row group that
 // cannot be read costs its remaining rows and one reject.
 func (r *parquetReader) some(p *page) {
 	n, err := 0, r.damage
 	if err == nil && r.left > 0 {
+		most := min(rowsAtOnce, max(1, valuesAtOnce/r.check.longest), r.left)
 		err = guarded(func() (err error) {
-			n, err = r.rows.ReadRows(r.buf[:min(int64(len(r.buf)), r.left)])
+			n, err = r.rows.ReadRows(r.buf[:most])
 			return err
 		})
 	}
-	r.emit(p, r.buf[:n])
-	r.left -= int64(n)
+	if r.ready = r.buf[:n]; n > 0 {
+		r.left -= int64(n)
+		r.damage = err
+		return
+	}
 	if r.left > 0 {
-		if err == nil && n > 0 {
-			return
-		}
 		r.rec.reject(p, fmt.Sprintf("row group %d is damaged, its last %d rows are lost: %v", r.group, r.left, cmp.Or(err, io.ErrUnexpectedEOF)), "", r.at())
 		r.row += r.left
 	}
@@ -208,26 +224,31 @@ func (r *parquetReader) closeRows() {
 	}
 }
 
-// emit adds rows as JSON records, parts of one copy.
-func (r *parquetReader) emit(p *page, rows []parquet.Row) {
+// emit adds rows as JSON records, parts of one copy, and stops where that is long
+// enough.
+func (r *parquetReader) emit(p *page) {
 	r.out = r.out[:0]
-	ends, faults := make([]int, 0, len(r.buf)), make([]error, len(rows))
-	for i, row := range rows {
-		faults[i] = guarded(func() error {
-			r.out = r.shape.append(r.out, row)
+	ends, faults := make([]int, 0, len(r.ready)), make([]error, 0, len(r.ready))
+	for len(r.ready) > 0 && len(r.out) < jsonAtOnce {
+		err := guarded(func() error {
+			r.one = r.shape.append(r.one[:0], r.ready[0])
+			r.out = append(r.out, r.one...)
 			return nil
 		})
-		ends = append(ends, len(r.out))
+		ends, faults, r.ready = append(ends, len(r.out)), append(faults, err), r.ready[1:]
 	}
 	text, from := string(r.out), 0
 	for i, to := range ends {
 		if faults[i] != nil {
 			r.rec.reject(p, "row cannot be read: "+faults[i].Error(), "", r.at())
-		} else if reason := r.rec.decode(p, text[from:to]); reason != "" {
-			r.rec.reject(p, reason, text[from:to], r.at())
+		} else {
+			r.rec.land(p, text[from:to], r.at())
 		}
 		r.row++
 		from = to
+	}
+	if cap(r.out) > 4*jsonAtOnce {
+		r.out, r.one = nil, nil
 	}
 }
 
@@ -235,7 +256,10 @@ func (r *parquetReader) emit(p *page, rows []parquet.Row) {
 // into an error.
 func guarded(do func() error) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
+		p := recover()
+		if over, ok := p.(*overError); ok {
+			err = over
+		} else if p != nil {
 			err = fmt.Errorf("damaged Parquet: %v", p)
 		}
 	}()

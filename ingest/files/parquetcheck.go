@@ -6,17 +6,17 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unsafe"
 
-	"github.com/klauspost/compress/snappy"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
-	"github.com/pierrec/lz4/v4"
 )
 
 // The Parquet library believes every length that it reads and allocates what it
 // asks for, before it looks whether so much is there. One wrong bit could end the
-// process for want of memory, which no recover holds. So lengths are checked first.
+// process for want of memory, which no recover holds. So lengths are checked
+// first, and what a page unpacks to is looked at (parquetpage.go).
 
 // parquetTail is how many bytes follow a footer: its length and "PAR1".
 const parquetTail = 8
@@ -34,6 +34,9 @@ func footerFault(raw io.ReaderAt, size int64) error {
 	if length > size-parquetTail {
 		return fmt.Errorf("its footer of %d bytes is longer than the file", length)
 	}
+	if err := within("a footer", length, maxFooter, ""); err != nil {
+		return err
+	}
 	footer := make([]byte, length)
 	if _, err := raw.ReadAt(footer, size-parquetTail-length); err != nil {
 		return fmt.Errorf("read its footer: %w", err)
@@ -42,7 +45,45 @@ func footerFault(raw io.ReaderAt, size int64) error {
 	if _, err := unthrift(footer, &nothing); err != nil {
 		return fmt.Errorf("its footer: %w", err)
 	}
+	var parts footerParts
+	if _, err := unthrift(footer, &parts); err != nil {
+		return fmt.Errorf("its footer: %w", err)
+	}
+	n := len(parts.Pairs) + len(parts.Orders)
+	for _, g := range parts.RowGroups {
+		n += len(g.Columns) + len(g.Sorting)
+		for _, c := range g.Columns {
+			n += len(c.Meta.Pairs) + len(c.Meta.Stats)
+		}
+	}
+	if len(parts.Schema) > maxColumns || n > maxFooterParts {
+		return fmt.Errorf("its footer has %d columns and %d parts, at most %d and %d are read", len(parts.Schema), n, maxColumns, maxFooterParts)
+	}
 	return nil
+}
+
+// Bounds of a footer: a byte of it can stand for a part that takes a kilobyte of
+// memory.
+const (
+	maxFooter      = 16 << 20
+	maxFooterParts = 150_000
+)
+
+// footerParts is what a footer must be counted by, almost without the memory that
+// its parts take. See format.FileMetaData.
+type footerParts struct {
+	Schema    []struct{} `thrift:"2"`
+	RowGroups []struct {
+		Columns []struct {
+			Meta struct {
+				Pairs []struct{} `thrift:"8"`
+				Stats []struct{} `thrift:"13"`
+			} `thrift:"3"`
+		} `thrift:"1"`
+		Sorting []struct{} `thrift:"4"`
+	} `thrift:"4"`
+	Pairs  []struct{} `thrift:"5"`
+	Orders []struct{} `thrift:"7"`
 }
 
 // unthrift decodes a value that b begins with and tells its length.
@@ -52,20 +93,38 @@ func unthrift(b []byte, v any) (int, error) {
 	return r.BytesRead(), err
 }
 
-// groupFault says why the pages of a row group are damaged. Each row has a value
-// in each column, a null at least: the library takes those of the next column for
-// what is missing. And it unpacks all groups as the first one is packed.
-func groupFault(raw io.ReaderAt, size int64, schema *parquet.Schema, first, g *format.RowGroup) error {
+// groupCheck goes over the pages of a row group before the library does.
+type groupCheck struct {
+	raw    io.ReaderAt
+	size   int64
+	bounds bounds
+	unpack unpacker
+
+	takes   int64 // bytes of memory that reading the group takes
+	longest int64 // most values of a row in one column
+}
+
+// fault says why the pages of a row group are damaged, or ask for too much
+// memory. Each row has a value in each column, a null at least: the library takes
+// those of the next column for what is missing. And it unpacks all groups as the
+// first one is packed.
+func (k *groupCheck) fault(schema *parquet.Schema, first, g *format.RowGroup) error {
+	defer k.unpack.release()
+	k.takes, k.longest = 0, 1
 	for i, path := range schema.Columns() {
-		c := &g.Columns[i].MetaData
-		err := chunkFault(raw, size, c)
+		m := &g.Columns[i].MetaData
 		leaf, _ := schema.Lookup(path...)
+		c := chunkCheck{groupCheck: k, m: m, leaf: leaf}
+		err := c.fault()
 		switch codec := first.Columns[i].MetaData.Codec; {
 		case err != nil:
-		case c.NumValues < g.NumRows || leaf.MaxRepetitionLevel == 0 && c.NumValues > g.NumRows:
-			err = fmt.Errorf("%d values for %d rows", c.NumValues, g.NumRows)
-		case c.Codec != codec:
-			err = fmt.Errorf("packed as %s, but as %s in the first row group", c.Codec, codec)
+		case m.NumValues < g.NumRows || leaf.MaxRepetitionLevel == 0 && m.NumValues > g.NumRows:
+			err = fmt.Errorf("%d values for %d rows", m.NumValues, g.NumRows)
+		case m.Codec != codec:
+			err = fmt.Errorf("packed as %s, but as %s in the first row group", m.Codec, codec)
+		default:
+			k.takes, k.longest = k.takes+c.takes(), max(k.longest, c.longest)
+			err = within("the columns up to this one", k.takes, k.bounds.parts, "")
 		}
 		if err != nil {
 			return fmt.Errorf("column %s: %w", strings.Join(path, "."), err)
@@ -74,28 +133,45 @@ func groupFault(raw io.ReaderAt, size int64, schema *parquet.Schema, first, g *f
 	return nil
 }
 
-// chunkFault goes over the headers of a column's pages.
-func chunkFault(raw io.ReaderAt, size int64, c *format.ColumnMetaData) error {
-	at := c.DataPageOffset
-	if c.DictionaryPageOffset > 0 {
-		at = c.DictionaryPageOffset
+// chunkCheck goes over the pages of a column in a row group.
+type chunkCheck struct {
+	*groupCheck
+	m    *format.ColumnMetaData
+	leaf parquet.LeafColumn
+
+	dictionary int64 // bytes of memory that it takes
+	page       int64 // that the largest page takes
+	longest    int64 // most values of a row
+	row        int64 // values of the row at hand, which may go on in the next page
+}
+
+// valueTakes is the memory of one value of a row that is being put together.
+const valueTakes = 2 * int64(unsafe.Sizeof(parquet.Value{}))
+
+// takes is how much memory reading the column takes.
+func (c *chunkCheck) takes() int64 { return c.dictionary + c.page + c.longest*valueTakes }
+
+func (c *chunkCheck) fault() error {
+	at := c.m.DataPageOffset
+	if c.m.DictionaryPageOffset > 0 {
+		at = c.m.DictionaryPageOffset
 	}
-	if at < 0 || c.TotalCompressedSize < 0 || c.TotalCompressedSize > size-at {
-		return fmt.Errorf("%d bytes from %d are outside the file", c.TotalCompressedSize, at)
+	if at < 0 || c.m.TotalCompressedSize < 0 || c.m.TotalCompressedSize > c.size-at {
+		return fmt.Errorf("%d bytes from %d are outside the file", c.m.TotalCompressedSize, at)
 	}
-	left := c.NumValues
-	for end := at + c.TotalCompressedSize; at < end && left > 0; {
-		h, n, err := pageHeader(raw, at, end)
+	left := c.m.NumValues
+	for end := at + c.m.TotalCompressedSize; at < end && left > 0; {
+		h, n, err := pageHeader(c.raw, at, end)
 		if err != nil {
 			return fmt.Errorf("page at %d: %w", at, err)
 		}
-		if err := pageFault(io.NewSectionReader(raw, at+n, end-at-n), h, c, left); err != nil {
+		if err := c.pageFault(io.NewSectionReader(c.raw, at+n, end-at-n), h, left); err != nil {
 			return fmt.Errorf("page at %d: %w", at, err)
 		}
 		at, left = at+n+int64(h.CompressedPageSize), left-pageValues(h)
 	}
 	if left != 0 {
-		return fmt.Errorf("%d of %d values are missing", left, c.NumValues)
+		return fmt.Errorf("%d of %d values are missing", left, c.m.NumValues)
 	}
 	return nil
 }
@@ -111,10 +187,13 @@ func pageValues(h *format.PageHeader) int64 {
 	return 0
 }
 
+// maxHeader bounds the header of a page.
+const maxHeader = 64 << 20
+
 // pageHeader reads a header of unknown length, which statistics can make long.
 func pageHeader(raw io.ReaderAt, at, end int64) (*format.PageHeader, int64, error) {
 	for want := int64(4 << 10); ; want *= 16 {
-		b := make([]byte, min(want, end-at))
+		b := make([]byte, min(want, maxHeader, end-at))
 		if _, err := raw.ReadAt(b, at); err != nil {
 			return nil, 0, fmt.Errorf("read its header: %w", err)
 		}
@@ -123,70 +202,11 @@ func pageHeader(raw io.ReaderAt, at, end int64) (*format.PageHeader, int64, erro
 		if err == nil {
 			return h, int64(n), nil
 		}
+		if len(b) == maxHeader {
+			return nil, 0, within("its header", -1, maxHeader, "")
+		}
 		if int64(len(b)) == end-at || !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 			return nil, 0, fmt.Errorf("its header: %w", err)
 		}
 	}
-}
-
-// plainPage is the size up to which a page's word on its size is taken.
-const plainPage = 64 << 20
-
-// pageFault checks one page; body is what follows its header, left how many
-// values of the column are still to come.
-func pageFault(body *io.SectionReader, h *format.PageHeader, c *format.ColumnMetaData, left int64) error {
-	packed, whole := int64(h.CompressedPageSize), int64(h.UncompressedPageSize)
-	dict := h.DictionaryPageHeader.V
-	var v2 format.DataPageHeaderV2
-	if h.Type == format.DataPageV2 { // the library heeds it in no other page
-		v2 = h.DataPageHeaderV2.V
-	}
-	levels := int64(v2.RepetitionLevelsByteLength) + int64(v2.DefinitionLevelsByteLength) // not packed
-	switch values := pageValues(h); {
-	case packed < 0 || packed > body.Size():
-		return fmt.Errorf("%d bytes, the column has %d", packed, body.Size())
-	case whole < 0 || whole > plainPage && whole > c.TotalUncompressedSize:
-		return fmt.Errorf("%d bytes unpacked, the column has %d", whole, c.TotalUncompressedSize)
-	case values < 0 || values > left:
-		return fmt.Errorf("%d values, the column has %d left", values, left)
-	case dict.NumValues < 0 || int64(dict.NumValues) > whole:
-		return fmt.Errorf("%d values in %d bytes", dict.NumValues, whole)
-	case v2.NumNulls < 0 || v2.NumNulls > v2.NumValues:
-		return fmt.Errorf("%d nulls in %d values", v2.NumNulls, v2.NumValues)
-	case v2.RepetitionLevelsByteLength < 0 || v2.DefinitionLevelsByteLength < 0 || levels > packed:
-		return fmt.Errorf("%d bytes of levels in %d", levels, packed)
-	}
-	if v2.IsCompressed.Valid && !v2.IsCompressed.V {
-		return nil
-	}
-	return packFault(io.NewSectionReader(body, levels, packed-levels), c.Codec, whole)
-}
-
-// packFault checks what is packed with a codec that the library gives as much
-// memory as the bytes ask for: Snappy's begin with it, LZ4's show it in unpacking.
-func packFault(body *io.SectionReader, codec format.CompressionCodec, whole int64) error {
-	need := body.Size()
-	switch {
-	case codec == format.Snappy:
-		need = min(need, binary.MaxVarintLen64)
-	case codec != format.Lz4Raw:
-		return nil
-	}
-	if need == 0 {
-		return nil
-	}
-	packed := make([]byte, need)
-	if _, err := io.ReadFull(body, packed); err != nil {
-		return fmt.Errorf("read it: %w", err)
-	}
-	if codec == format.Snappy {
-		if n, err := snappy.DecodedLen(packed); err != nil || int64(n) > whole {
-			return fmt.Errorf("unpacks to %d bytes instead of %d", n, whole)
-		}
-		return nil
-	}
-	if _, err := lz4.UncompressBlock(packed, make([]byte, whole)); err != nil {
-		return fmt.Errorf("unpack it: %w", err)
-	}
-	return nil
 }

@@ -110,11 +110,11 @@ func TestParquetDamage(t *testing.T) {
 		{"small size of a column", nil, refoot(func(m *format.FileMetaData) { m.RowGroups[0].Columns[2].MetaData.TotalCompressedSize = 5 }), numbers(2, 4), []string{first}},
 		{"packed as LZ4", nil, codec(format.Lz4Raw), nil, []string{": unpack it: lz4: ", "row group 1 is damaged, its last 2 rows are lost: column t: packed as ZSTD, but as LZ4_RAW in the first row group"}},
 		{"packed as Snappy", nil, codec(format.Snappy), nil, []string{"row group 0 is damaged", "as SNAPPY in the first"}},
-		{"unpacked size of Snappy", []parquet.WriterOption{parquet.Compression(&parquet.Snappy)}, repage(func(_ *format.PageHeader, body []byte) { copy(body[2:], "\xff\xff\xff\xff\x07") }), numbers(2, 4), []string{": unpacks to 2147483647 bytes instead of "}},
+		{"unpacked size of Snappy", []parquet.WriterOption{parquet.Compression(&parquet.Snappy)}, repage(func(_ *format.PageHeader, body []byte) { copy(body[2:], "\xff\xff\xff\xff\x07") }), numbers(2, 4), []string{": unpack it: to 2147483647 bytes instead of "}},
 		{"unpacked size of Snappy, a second header", []parquet.WriterOption{parquet.Compression(&parquet.Snappy), parquet.DataPageVersion(1)}, repage(func(h *format.PageHeader, body []byte) {
 			h.DataPageHeaderV2 = thrift.New(format.DataPageHeaderV2{IsCompressed: thrift.New(false)})
 			copy(body, "\xff\xff\xff\xff\x07")
-		}), numbers(2, 4), []string{": unpacks to 2147483647 bytes instead of "}},
+		}), numbers(2, 4), []string{": unpack it: to 2147483647 bytes instead of "}},
 		{"matches of LZ4", []parquet.WriterOption{parquet.Compression(&parquet.Lz4Raw)}, repage(func(_ *format.PageHeader, body []byte) { copy(body[2:], "\x0f\xff\xff\xff\xff\xff") }), numbers(2, 4), []string{": unpack it: lz4: "}},
 		{"packed as nothing known", nil, codec(99), nil, []string{"row group 0 is damaged", "row group 1 is damaged"}},
 		{"packed size", nil, repage(func(h *format.PageHeader, _ []byte) { h.CompressedPageSize = math.MaxInt32 }), numbers(2, 4), []string{"2147483647 bytes, the column has "}},

@@ -29,6 +29,7 @@ type parquetNode struct {
 	kids     []*parquetNode
 	leaf     func(b []byte, v parquet.Value) []byte
 	columns  [][]parquet.Value // of the root: one row's values by leaf
+	most     int               // bytes of JSON that a row may become; longer ones panic with an overError
 }
 
 type parquetKind uint8
@@ -41,11 +42,33 @@ const (
 )
 
 // parquetShape makes the writer of a file's rows.
-func parquetShape(root *parquet.Column) *parquetNode {
+func parquetShape(root *parquet.Column, most int64) *parquetNode {
 	leaf := 0
 	n := shapeOf(root, 0, 0, &leaf)
+	n.bound(int(most))
 	n.kind, n.columns = parquetGroup, make([][]parquet.Value, leaf)
 	return n
+}
+
+// bound sets the most that a row may become.
+func (n *parquetNode) bound(most int) {
+	n.most = most
+	for _, k := range n.kids {
+		k.bound(most)
+	}
+}
+
+// fits panics when a row has become longer than max_record_bytes. It is asked
+// before each value with what the value adds at least: many rows may refer to one
+// long value of a dictionary, and a row to it many times.
+func (n *parquetNode) fits(b []byte, v parquet.Value) {
+	size := len(b)
+	if k := v.Kind(); k == parquet.ByteArray || k == parquet.FixedLenByteArray {
+		size += len(v.ByteArray())
+	}
+	if size > n.most {
+		panic(&overError{what: "a record", asks: int64(size), most: int64(n.most), key: "max_record_bytes"})
+	}
 }
 
 func shapeOf(c *parquet.Column, rep, def int, leaf *int) *parquetNode {
@@ -80,7 +103,7 @@ func shapeOf(c *parquet.Column, rep, def int, leaf *int) *parquetNode {
 	return n
 }
 
-// append writes one row as a JSON object. Row.Range would count the columns
+// append writes one row as a JSON object; b is empty. Row.Range would count the columns
 // instead of asking the values, and mix them up where a damaged row has a gap.
 func (n *parquetNode) append(b []byte, row parquet.Row) []byte {
 	clear(n.columns)
@@ -91,7 +114,9 @@ func (n *parquetNode) append(b []byte, row parquet.Row) []byte {
 		}
 		n.columns[leaf] = row[from:to]
 	}
-	return n.object(b, n.columns)
+	b = n.object(b, n.columns)
+	n.fits(b, parquet.Value{})
+	return b
 }
 
 // value writes the node's value in one context; columns are the values of all
@@ -116,6 +141,7 @@ func (n *parquetNode) one(b []byte, columns [][]parquet.Value) []byte {
 	switch n.kind {
 	case parquetLeaf:
 		if v := columns[n.from]; len(v) > 0 && !v[0].IsNull() {
+			n.fits(b, v[0])
 			return n.leaf(b, v[0])
 		}
 		return append(b, "null"...)
@@ -154,6 +180,7 @@ func (n *parquetNode) list(b []byte, columns [][]parquet.Value, element func([]b
 			b = append(b, ',')
 		}
 		first = false
+		n.fits(b, parquet.Value{})
 		b = element(b, part)
 	})
 	return append(b, ']')
@@ -168,6 +195,7 @@ func (n *parquetNode) entries(b []byte, columns [][]parquet.Value) []byte {
 			b = append(b, ',')
 		}
 		first = false
+		n.fits(b, parquet.Value{})
 		key := n.kids[0].value(nil, part)
 		if len(key) == 0 || key[0] != '"' {
 			key = appendJSON(nil, string(key))
@@ -231,6 +259,10 @@ func leafWriter(t parquet.Type) func(b []byte, v parquet.Value) []byte {
 // maxScale is the most digits that a decimal may have behind its point. The
 // format has no limit; no known writer goes beyond 76.
 const maxScale = 1000
+
+// maxDecimal is the most bytes of a decimal. Known writers end at 32, and turning
+// one into digits takes the square of its length.
+const maxDecimal = 256
 
 // logicalWriter returns how values of a logical type are written; nil: like the
 // physical type.
@@ -317,6 +349,9 @@ func decimal(v parquet.Value, scale int) string {
 		n.SetInt64(v.Int64())
 	default: // two's complement, big end first
 		raw := v.ByteArray()
+		if len(raw) > maxDecimal {
+			return "null"
+		}
 		n.SetBytes(raw)
 		if len(raw) > 0 && raw[0]&0x80 != 0 {
 			n.Sub(&n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(raw))))

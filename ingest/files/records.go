@@ -33,6 +33,7 @@ type records struct {
 	decoder *mapping.Decoder
 	paths   map[string]string // what the mapping reads, by path: the column
 	shape   *shape            // instead of the mapping
+	network string            // of mapped posts
 	batch   wire.Batch        // room for what shape finds
 }
 
@@ -46,8 +47,19 @@ func (r *records) add(p *page, record string, line, offset int64) {
 		r.decodeShape(p, record, r.at(line, offset))
 		return
 	}
+	r.land(p, record, r.at(line, offset))
+}
+
+// land decodes a record by the mapping. A reject also says which values were left
+// out of a post that landed.
+func (r *records) land(p *page, record, position string) {
 	if reason := r.decode(p, record); reason != "" {
-		r.reject(p, reason, record, r.at(line, offset))
+		r.reject(p, reason, record, position)
+		return
+	}
+	if notes := r.decoder.Notes(); len(notes) > 0 {
+		post := &p.posts[len(p.posts)-1]
+		r.reject(p, fmt.Sprintf("%s; the post %s landed without it", strings.Join(notes, "; "), post.ID), record, position)
 	}
 }
 
@@ -68,6 +80,7 @@ func (r *records) decode(p *page, record string) (reason string) {
 		if post.Query == "" {
 			post.Query = r.file
 		}
+		post.Network = r.network
 		observed(post, p.now)
 		return ""
 	}

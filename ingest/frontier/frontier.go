@@ -3,7 +3,8 @@
 // post down to what the pass before has read. A pass that is broken off goes on
 // where it was; what was posted meanwhile is for the next one. A pass goes a
 // little further down than it must, since some posts show up late, and tells
-// those it has from those that are new.
+// those it has from those that are new. A post that says something else by now,
+// such as another count, is new once more; one that says the same is not.
 package frontier
 
 import (
@@ -20,6 +21,7 @@ type Frontier struct {
 	To   time.Time `json:"to,omitzero"`    // everything up to here was read, but for what shows up late
 	Seen []Seen    `json:"seen,omitempty"` // what was read, from the overlap behind To on
 	Pass *Pass     `json:"pass,omitempty"` // nil: none is under way
+	Bad  Rejects   `json:"bad,omitempty"`  // records that were rejected, as far down
 }
 
 // Pass is a way down that is not at its end.
@@ -33,7 +35,8 @@ type Pass struct {
 // Seen is a post that was read.
 type Seen struct {
 	ID string `json:"id"`
-	At int64  `json:"at"` // Unix seconds
+	At int64  `json:"at"`          // Unix seconds
+	V  string `json:"v,omitempty"` // what it said, see Version; "": not known
 }
 
 // Parse reads a cursor that Cursor wrote.
@@ -57,23 +60,27 @@ func (f Frontier) Cursor() (feedlake.Cursor, error) {
 	return feedlake.Cursor(b), nil
 }
 
-// fresh returns those of posts that were not read before, in their order.
+// fresh returns those of posts that were not read before, or say something else
+// than in the passes before, in their order. In one pass a post comes once.
 func (f Frontier) fresh(posts []feedlake.Post) []feedlake.Post {
-	known := make(map[string]bool, len(f.Seen))
+	before, got := make(map[string]string, len(f.Seen)), map[string]bool{}
 	for _, s := range f.Seen {
-		known[s.ID] = true
+		before[s.ID] = s.V
 	}
 	if f.Pass != nil {
 		for _, s := range f.Pass.Got {
-			known[s.ID] = true
+			got[s.ID] = true
 		}
 	}
 	fresh := make([]feedlake.Post, 0, len(posts))
-	for _, p := range posts {
-		if !known[p.ID] {
-			known[p.ID] = true
-			fresh = append(fresh, p)
+	for i := range posts {
+		p := &posts[i]
+		v, known := before[p.ID]
+		if got[p.ID] || known && (v == "" || v == Version(p)) {
+			continue
 		}
+		got[p.ID] = true
+		fresh = append(fresh, *p)
 	}
 	return fresh
 }
@@ -98,7 +105,7 @@ func (f Frontier) Down(posts []feedlake.Post, page string, overlap time.Duration
 		return nil, f
 	}
 	fresh = f.fresh(posts)
-	return fresh, Frontier{To: f.To, Seen: f.Seen, Pass: f.down(posts, fresh, page, overlap)}
+	return fresh, Frontier{To: f.To, Seen: f.Seen, Pass: f.down(posts, fresh, page, overlap), Bad: f.Bad}
 }
 
 func (f Frontier) down(posts, fresh []feedlake.Post, page string, overlap time.Duration) *Pass {
@@ -108,6 +115,9 @@ func (f Frontier) down(posts, fresh []feedlake.Post, page string, overlap time.D
 	}
 	for i := range posts {
 		at := posts[i].CreatedAt.Truncate(time.Second)
+		if seen := posts[i].ObservedAt; !seen.IsZero() && at.After(seen.Add(feedlake.LatestAhead)) {
+			continue // no pass would come down to what is there today
+		}
 		if next.Top.IsZero() {
 			next.Top, next.Down = at, at
 		}
@@ -119,7 +129,7 @@ func (f Frontier) down(posts, fresh []feedlake.Post, page string, overlap time.D
 		next.Down = next.Down.Add(-time.Second)
 	}
 	for i := range fresh {
-		next.Got = append(next.Got, Seen{fresh[i].ID, fresh[i].CreatedAt.Unix()})
+		next.Got = append(next.Got, Seen{fresh[i].ID, fresh[i].CreatedAt.Unix(), Version(&fresh[i])})
 	}
 	keep := next.Top.Add(-overlap).Unix()
 	next.Got = slices.DeleteFunc(next.Got, func(s Seen) bool { return s.At < keep && s.At > next.Down.Unix() })
@@ -129,15 +139,22 @@ func (f Frontier) down(posts, fresh []feedlake.Post, page string, overlap time.D
 // Landed returns the place when a pass is at its end.
 func (f Frontier) Landed(overlap time.Duration) Frontier {
 	if f.Pass == nil {
+		f.Bad = f.Bad.Landed()
 		return f
 	}
-	next := Frontier{To: f.Pass.Top}
+	next := Frontier{To: f.Pass.Top, Bad: f.Bad.Landed()}
 	if next.To.Before(f.To) {
 		next.To = f.To
 	}
 	from := next.To.Add(-overlap).Unix()
-	for _, s := range slices.Concat(f.Seen, f.Pass.Got) {
-		if s.At >= from && !slices.Contains(next.Seen, s) {
+	place := map[string]int{}
+	for _, s := range slices.Concat(f.Seen, f.Pass.Got) { // the later one says what it is now
+		i, known := place[s.ID]
+		switch {
+		case known:
+			next.Seen[i] = s
+		case s.At >= from:
+			place[s.ID] = len(next.Seen)
 			next.Seen = append(next.Seen, s)
 		}
 	}

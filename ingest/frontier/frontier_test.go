@@ -136,3 +136,111 @@ func TestParseRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestChanged tells a post again that says something else, once, and remembers
+// what it says now; what changes within a pass is for the next one.
+func TestChanged(t *testing.T) {
+	f := &feed{page: 3}
+	for i := range 6 {
+		f.add(fmt.Sprintf("a%d", i), time.Duration(i)*10*time.Second)
+	}
+	_, c := f.pass(t, "")
+	liked := func(i, n int) {
+		for j := range f.posts {
+			if f.posts[j].ID == fmt.Sprintf("a%d", i) {
+				f.posts[j].Likes = new(int64(n))
+			}
+		}
+	}
+	for n, want := range []string{"a5 a3", "a5", ""} {
+		switch n {
+		case 0:
+			liked(5, 1)
+			liked(3, 1)
+			f.posts[4].ObservedAt = noon.Add(time.Hour) // seen later, and the same
+		case 1:
+			liked(5, 2)
+		}
+		var got []string
+		if got, c = f.pass(t, c); strings.Join(got, " ") != want {
+			t.Errorf("pass %d: %q, want %q", n, strings.Join(got, " "), want)
+		}
+	}
+	old := feedlake.Cursor(`{"to":"2026-03-02T12:00:50Z","seen":[{"id":"a5","at":1772452850},{"id":"a4","at":1772452840}]}`)
+	if got, _ := f.pass(t, old); slices.Contains(got, "a5") || !slices.Contains(got, "a3") {
+		t.Errorf("with a cursor that knows no versions: %v", got)
+	}
+}
+
+// TestVersion takes into account what posts are read again for.
+func TestVersion(t *testing.T) {
+	one := func() *int64 { return new(int64(1)) }
+	seen := map[string]string{}
+	for name, p := range map[string]feedlake.Post{
+		"nothing": {}, "text": {Text: "a"}, "gone": {Deleted: true},
+		"likes": {Likes: one()}, "reposts": {Reposts: one()}, "replies": {Replies: one()}, "views": {Views: one()}, "other likes": {Likes: new(int64(11))},
+	} {
+		v := frontier.Version(&p)
+		if seen[v] != "" || len(v) != 4 {
+			t.Errorf("%s has the version of %s, %q", name, seen[v], v)
+		}
+		seen[v] = name
+	}
+	repost := feedlake.Post{Kind: feedlake.KindRepost}
+	liked := repost
+	liked.Likes = one()
+	if frontier.Version(&repost) != frontier.Version(&liked) {
+		t.Error("a repost changes with the original's likes")
+	}
+}
+
+// TestFuture keeps coming down to what is there today below a post that claims a
+// time of the future.
+func TestFuture(t *testing.T) {
+	f := &feed{page: 3}
+	f.add("now", 0)
+	f.posts = append(f.posts, feedlake.Post{ID: "claims", CreatedAt: noon.AddDate(90, 0, 0), ObservedAt: noon})
+	_, c := f.pass(t, "")
+	f.add("next", time.Second)
+	if got, _ := f.pass(t, c); strings.Join(got, " ") != "next" {
+		t.Errorf("second pass: %v", got)
+	}
+}
+
+// TestRejects remembers the records that were rejected, as far as the last pass
+// met them.
+func TestRejects(t *testing.T) {
+	r := func(payload string) feedlake.Reject {
+		return feedlake.Reject{Reason: "bad", Payload: payload, Position: payload}
+	}
+	var m frontier.Rejects
+	for n, step := range []struct {
+		met    []feedlake.Reject
+		fresh  int
+		landed bool
+	}{
+		{[]feedlake.Reject{r(`{"id":1,"likes":1}`), r("broken"), r(`{"data":{"id":"2"}}`), {Reason: "bad", Position: "place"}}, 4, false},
+		{[]feedlake.Reject{r(`{"id":1,"likes":2}`)}, 0, true},
+		{[]feedlake.Reject{r(`{"id":1,"likes":3}`), r("broken"), {Reason: "bad", Position: "another place"}}, 1, true},
+		{[]feedlake.Reject{r(`{"data":{"id":"2"}}`)}, 1, true}, // the last pass did not come down to it
+		{[]feedlake.Reject{r("broken")}, 1, true},
+	} {
+		var fresh []feedlake.Reject
+		before := slices.Clone(m)
+		if fresh, m = m.Fresh(step.met); len(fresh) != step.fresh || step.fresh > 0 && slices.Equal(before, m) {
+			t.Errorf("step %d: %d are new, want %d; marks %q", n, len(fresh), step.fresh, m)
+		}
+		if step.landed {
+			m = m.Landed()
+		}
+	}
+	if m = m.Landed(); len(m) > 0 {
+		t.Errorf("a pass met none of %q", m)
+	}
+	for i := range 3000 {
+		_, m = m.Fresh([]feedlake.Reject{r(fmt.Sprint(i))})
+	}
+	if len(m) > 500 {
+		t.Errorf("%d marks", len(m))
+	}
+}

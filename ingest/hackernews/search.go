@@ -45,6 +45,7 @@ func (s *search) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 		hackernews.Hit(string(raw), s.env.Now().UTC(), fmt.Sprintf("hit %d of %s", i+1, shown(below)), &b)
 	}
 	fresh, next := at.Down(b.Posts, "", s.cfg.Overlap)
+	b.Rejects, next.Bad = next.Bad.Fresh(b.Rejects)
 	for i := range fresh {
 		fresh[i].Query = s.cfg.Query
 	}

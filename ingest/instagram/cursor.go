@@ -8,6 +8,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/frontier"
+	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
 // place is a place in the source: one in each list, and the list whose turn it
@@ -17,6 +18,8 @@ type place struct {
 	Lists map[string]*list     `json:"lists,omitempty"` // by hashtag; accountList
 	Told  []string             `json:"told,omitempty"`  // posts of this round, for the lists that are still to come
 	Asked map[string]time.Time `json:"asked,omitempty"` // hashtags by id: when a question of this source began to count
+
+	Failed rounds.Failed `json:"failed,omitempty"` // hashtags that cannot be read
 }
 
 // accountList names the list of an account's own media.

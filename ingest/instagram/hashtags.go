@@ -12,6 +12,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
 // An account may ask for so many hashtags in so long; asking for one again is
@@ -55,7 +56,7 @@ func (s *source) admit(ctx context.Context, at *place) (bool, error) {
 	}
 	if l.ID == "" {
 		id, err := s.lookUp(ctx, at.Turn)
-		if s.ofHashtag(ctx, at.Turn, err) {
+		if s.ofHashtag(ctx, at, at.Turn, err) {
 			return false, nil
 		}
 		if err != nil {
@@ -111,29 +112,30 @@ func (s *source) lookUp(ctx context.Context, name string) (string, error) {
 
 // ofHashtag reports whether an error is one of this hashtag alone, so that the
 // others may be read; it is told at the end of the round.
-func (s *source) ofHashtag(ctx context.Context, name string, err error) bool {
-	var again *feedlake.RetryError
+func (s *source) ofHashtag(ctx context.Context, at *place, name string, err error) bool {
 	switch {
-	case err == nil, s.cfg.Mode == modeAccount, errors.As(err, &again), ctx.Err() != nil:
+	case s.cfg.Mode == modeAccount:
 		return false
-	case errors.Is(err, errQuota): // another program was faster
+	case errors.Is(err, errQuota) && ctx.Err() == nil: // another program was faster
 		if s.quota == nil {
 			s.quota = &quota{used: map[string]bool{}}
 		}
 		s.quota.full = true
 		s.waiting = append(s.waiting, name)
 		return true
-	case errors.Is(err, errHashtag), errors.Is(err, feedlake.ErrNotFound), errors.Is(err, feedlake.ErrRejected):
-		s.failed = append(s.failed, feedlake.Hint(fmt.Errorf("hashtag %s: %w: %w", name, err, feedlake.ErrPartial),
-			"look at its spelling; Instagram tells nothing of hashtags that are rare or held back: take it out of hashtags then"))
-		return true
+	case errors.Is(err, errHashtag):
+		err = rounds.OfFeed(err)
 	}
-	return false
+	return at.Failed.Alone(ctx, "hashtag "+name, err)
 }
 
 // missing is what a round could not read; nil: nothing.
 func (s *source) missing(at place) error {
-	errs := s.failed
+	var errs []error
+	if n := len(s.cfg.Hashtags); len(at.Failed) > 0 { // that all are held back is no fault of the configuration
+		errs = append(errs, feedlake.Hint(at.Failed.Err(max(n, len(at.Failed)+1)),
+			"look at the spelling; Instagram tells nothing of hashtags that are rare or held back: take them out of hashtags then"))
+	}
 	if len(s.waiting) > 0 {
 		errs = append(errs, feedlake.Hint(
 			&ingest.LimitError{Endpoint: fmt.Sprintf("new hashtags, %d in 7 days; waiting: %s", perWeek, strings.Join(s.waiting, ", ")), Until: s.freed(at)},

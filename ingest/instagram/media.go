@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +71,7 @@ func (s *source) take(ctx context.Context, at *place, a page) (ingest.Page, erro
 	if a.next != "" && a.next == a.asked && len(posts) > 0 {
 		l.Same = true
 	}
+	b.Rejects, moved.Bad = moved.Bad.Fresh(b.Rejects)
 	l.At = moved
 	l.Answers++
 	s.meet(l, b.Posts)
@@ -83,14 +85,32 @@ func (s *source) unread(l *list, posts []feedlake.Post) []feedlake.Post {
 	for _, id := range l.Last {
 		known[id] = true
 	}
-	floor := s.floor(l)
+	floor, before := s.floor(l), apiIDs(l)
 	out := make([]feedlake.Post, 0, len(posts))
 	for _, p := range posts {
-		if !known[p.ID] && !p.CreatedAt.Before(floor) {
+		if !known[p.ID] && !before[apiID(&p)] && !p.CreatedAt.Before(floor) {
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// apiID is the id that the API knows a post by.
+func apiID(p *feedlake.Post) string { return gjson.Get(p.Payload, "id").String() }
+
+// apiIDs are the posts that a cursor of before kept by the API's ids.
+func apiIDs(l *list) map[string]bool {
+	ids := map[string]bool{}
+	seen := l.At.Seen
+	if l.At.Pass != nil {
+		seen = slices.Concat(seen, l.At.Pass.Got)
+	}
+	for _, s := range seen {
+		if s.V == "" {
+			ids[s.ID] = true
+		}
+	}
+	return ids
 }
 
 // meet counts answers in a row that hold nothing but what this process has met.
@@ -186,7 +206,7 @@ func (s *source) deepen(ctx context.Context, posts []feedlake.Post) error {
 		p := &posts[i]
 		body, ok := s.insights[p.ID]
 		if !ok {
-			a, err := s.ask(ctx, p.ID+"/insights", url.Values{"metric": {strings.Join(s.cfg.Insights, ",")}}, 0)
+			a, err := s.ask(ctx, apiID(p)+"/insights", url.Values{"metric": {strings.Join(s.cfg.Insights, ",")}}, 0)
 			switch {
 			case errors.Is(err, errUnfit), errors.Is(err, feedlake.ErrNotFound): // too few viewers, too old, or deleted meanwhile
 			case err != nil:

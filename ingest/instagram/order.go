@@ -23,8 +23,8 @@ func (s *source) down(l *list, posts []feedlake.Post, next string) ([]feedlake.P
 	still := make([]feedlake.Post, len(posts))
 	byID := make(map[string]feedlake.Post, len(posts))
 	for i, p := range posts {
-		byID[p.ID] = p
-		still[i] = feedlake.Post{ID: p.ID, CreatedAt: anyTime}
+		byID[p.ID], still[i] = p, p
+		still[i].CreatedAt = anyTime
 	}
 	unread, moved := l.At.Down(still, next, overlap)
 	fresh := make([]feedlake.Post, len(unread))

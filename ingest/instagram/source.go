@@ -12,6 +12,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/api"
+	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
 // endpoint names every call for pace and budget: the platform's limits are those
@@ -35,9 +36,8 @@ type source struct {
 	quota    *quota            // of this round; nil: not asked yet
 	walk     walk              // how this process came to the place
 	waiting  []string          // hashtags that do not fit into the quota in this round
-	failed   []error           // hashtags that cannot be read
 	insights map[string]string // of media, while a page is put together
-	owed     error             // what the end of the round has to say, once its posts are handed out
+	end      rounds.End
 }
 
 // walk is what only the process that follows a list knows of it.
@@ -57,8 +57,7 @@ func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 	if err != nil {
 		return ingest.Page{}, err
 	}
-	if err := s.owed; err != nil && s.walk.stands == from {
-		s.owed = nil
+	if err := s.end.Due(from); err != nil {
 		return ingest.Page{}, err
 	}
 	if !s.walk.begun || s.walk.stands != from {
@@ -74,6 +73,10 @@ func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 // handOut returns a page and keeps in mind where it ends. After an error what was
 // read before it counts; the next page meets the error, if it lasts.
 func (s *source) handOut(ctx context.Context, from feedlake.Cursor, at place, p ingest.Page, failure error) (ingest.Page, error) {
+	var missing error
+	if p.Done {
+		missing, at.Failed = s.missing(at), nil
+	}
 	next, err := at.cursor()
 	if err != nil {
 		return ingest.Page{}, err
@@ -87,18 +90,9 @@ func (s *source) handOut(ctx context.Context, from feedlake.Cursor, at place, p 
 	s.walk.stands = next
 	p.Next = next
 	if p.Done {
-		s.owed = s.missing(at)
-		s.quota, s.waiting, s.failed = nil, nil, nil
+		s.quota, s.waiting = nil, nil
 	}
-	switch {
-	case s.owed == nil:
-		return p, nil
-	case len(p.Posts)+len(p.Rejects) == 0 && next == from:
-		err, s.owed = s.owed, nil
-		return ingest.Page{}, err
-	}
-	p.Done = false
-	return p, nil
+	return s.end.Page(from, p, missing)
 }
 
 // step takes one answer of the list whose turn it is.
@@ -109,7 +103,7 @@ func (s *source) step(ctx context.Context, at *place) (ingest.Page, error) {
 	}
 	l := at.list(name)
 	a, err := s.answer(ctx, l)
-	if s.ofHashtag(ctx, name, err) {
+	if s.ofHashtag(ctx, at, name, err) {
 		s.next(at)
 		return ingest.Page{Done: at.Turn == ""}, nil
 	}
@@ -155,7 +149,7 @@ func (s *source) next(at *place) {
 func (s *source) turn(ctx context.Context, at *place) (string, error) {
 	if !slices.Contains(s.lists(), at.Turn) { // a round begins, or the configuration has changed
 		at.Turn, at.Told = s.lists()[0], nil
-		s.quota, s.waiting, s.failed = nil, nil, nil
+		s.quota, s.waiting, at.Failed = nil, nil, nil
 	}
 	for at.Turn != "" {
 		ok, err := s.admit(ctx, at)

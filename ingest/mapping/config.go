@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/feedlake/feedlake"
 )
@@ -24,16 +25,18 @@ type Config struct {
 // Field says where one column comes from. In YAML its short form is the path
 // alone: "likes: ups" is "likes: {path: ups}".
 type Field struct {
-	Path    string            `yaml:"path"`    // gjson path into the record; a column's name for CSV and Parquet
-	Const   *Scalar           `yaml:"const"`   // this value for every record
-	Join    []string          `yaml:"join"`    // paths whose texts are joined; empty ones are left out
-	Sep     *string           `yaml:"sep"`     // between joined texts, one space when absent; for a list column: splits one text into items
-	Match   string            `yaml:"match"`   // regular expression; its first group, or all of it, is the value
-	Values  map[string]Scalar `yaml:"values"`  // replaces a value by another
-	Else    *Scalar           `yaml:"else"`    // for a value that Values does not list; without it the value passes
-	Default *Scalar           `yaml:"default"` // for a record without the value, or with an empty one
-	Time    Formats           `yaml:"time"`    // rfc3339 (default), unix, unix_ms, unix_us, or Go layouts, tried in turn
-	Zone    string            `yaml:"zone"`    // IANA zone of times that do not say theirs; UTC when absent
+	Path     string            `yaml:"path"`      // gjson path into the record; a column's name for CSV and Parquet
+	Const    *Scalar           `yaml:"const"`     // this value for every record
+	Join     []string          `yaml:"join"`      // paths whose texts are joined; empty ones are left out
+	Sep      *string           `yaml:"sep"`       // between joined texts, one space when absent; for a list column: splits one text into items
+	Match    string            `yaml:"match"`     // regular expression; its first group, or all of it, is the value
+	Values   map[string]Scalar `yaml:"values"`    // replaces a value by another
+	Else     *Scalar           `yaml:"else"`      // for a value that Values does not list; without it the value passes
+	Default  *Scalar           `yaml:"default"`   // for a record without the value, or with an empty one
+	Time     Formats           `yaml:"time"`      // rfc3339 (default), unix, unix_ms, unix_us, or Go layouts, tried in turn
+	Zone     string            `yaml:"zone"`      // IANA zone of times that do not say theirs; UTC when absent
+	Thousand string            `yaml:"thousands"` // one character that groups the digits of counts, such as "." for 1.234.567; then a comma, or a dot, is the decimal mark
+	Option   bool              `yaml:"optional"`  // records may lack the path: that none has it is no mistake
 }
 
 // field is Field without its methods, so that decoding it does not recurse.
@@ -133,6 +136,8 @@ type target struct {
 	times    []string
 	zone     *time.Location
 	unescape bool
+	option   bool
+	grouped  string // what groups the digits of a count; "" when not declared
 }
 
 // Compile checks c and makes a plan of it. Its errors wrap feedlake.ErrConfig
@@ -171,6 +176,25 @@ func Compile(c Config, o Options) (*Plan, error) {
 	return p, nil
 }
 
+// Path is a path that a plan reads.
+type Path struct {
+	Path     string // as declared
+	Key      string // the key of Config that declares it, such as "map.text"
+	Optional bool
+}
+
+// Declared lists the paths that the plan reads, in the order of the columns that
+// they fill.
+func (p *Plan) Declared() []Path {
+	var out []Path
+	for _, t := range p.targets {
+		for _, s := range t.slots {
+			out = append(out, Path{p.paths[s], "map." + t.name, t.option})
+		}
+	}
+	return out
+}
+
 // Paths lists the paths that the plan reads from the top of a record, as
 // declared, with the column that each fills.
 func (p *Plan) Paths() map[string]string {
@@ -184,7 +208,10 @@ func (p *Plan) Paths() map[string]string {
 }
 
 func (p *Plan) compile(name string, col column, f Field) (target, error) {
-	t := target{name: name, column: col, sep: " ", zone: time.UTC}
+	t := target{name: name, column: col, sep: " ", zone: time.UTC, option: f.Option, grouped: f.Thousand}
+	if f.Thousand != "" && (col.count == nil || utf8.RuneCountInString(f.Thousand) != 1 || strings.ContainsAny(f.Thousand, "0123456789+-eE")) {
+		return t, fmt.Errorf("thousands: one character, and only for a count")
+	}
 	ways := 0
 	for _, given := range []bool{f.Path != "", f.Const != nil, len(f.Join) > 0} {
 		if given {

@@ -83,7 +83,12 @@ type Decoder struct {
 	values []value
 	counts []int64 // room for the counts of many posts
 	items  []string
+	notes  []string
 }
+
+// Notes say which values of the last record could not be read, and were left out
+// of its post: columns that a post can be without. They belong to the Decoder.
+func (d *Decoder) Notes() []string { return d.notes }
 
 // Decoder returns a new decoder.
 func (p *Plan) Decoder() *Decoder {
@@ -95,12 +100,14 @@ func (p *Plan) Decoder() *Decoder {
 // Decode fills p from one record: a JSON object. The post shares the record's
 // memory. An error is a *RecordError and leaves p undefined. The record is
 // checked whole: UTF-8, syntax, no key twice at the levels that the mapping
-// reads, the post's own rules at the time of observation now.
+// reads, the post's own rules at the time of observation now. A bad value of a column
+// that a post can be without is no error: see Notes.
 func (d *Decoder) Decode(record string, now time.Time, p *feedlake.Post) error {
 	if !utf8.ValidString(record) {
 		return reject("not valid UTF-8 at byte %d of the record", invalidAt(record))
 	}
 	clear(d.values)
+	d.notes = d.notes[:0]
 	if err := d.walk(record); err != nil {
 		return err
 	}
@@ -114,7 +121,10 @@ func (d *Decoder) Decode(record string, now time.Time, p *feedlake.Post) error {
 			if re, ok := errors.AsType[*RecordError](err); ok {
 				re.Column = t.name
 			}
-			return err
+			if t.column.must {
+				return err
+			}
+			d.notes = append(d.notes, err.Error())
 		}
 	}
 	return d.check(p, now)

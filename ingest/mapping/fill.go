@@ -96,7 +96,7 @@ func (d *Decoder) store(t *target, v value, p *feedlake.Post) error {
 	case c.text != nil:
 		return storeText(t, v, c.text(p))
 	case c.count != nil:
-		n, err := wholeNumber(v)
+		n, err := wholeNumber(v, t.grouped)
 		if err != nil {
 			return err
 		}
@@ -133,6 +133,12 @@ func storeText(t *target, v value, to *string) error {
 		return reject("want text, got %s", v.kind)
 	}
 	s := v.text
+	if t.column.ident {
+		var err error
+		if s, err = ident(v); err != nil {
+			return err
+		}
+	}
 	if t.unescape && strings.IndexByte(s, '&') >= 0 {
 		s = html.UnescapeString(s)
 	}
@@ -156,7 +162,14 @@ func languageTag(s string) string {
 }
 
 func storeList(t *target, v value, to *[]string) error {
+	if v.kind == isText {
+		if list, ok := listOf(v.text); ok {
+			v = list
+		}
+	}
 	switch {
+	case v.kind == isAbsent:
+		return nil
 	case v.kind == isText && t.split:
 		*to = []string{}
 		for item := range strings.SplitSeq(v.text, t.sep) {
@@ -170,18 +183,30 @@ func storeList(t *target, v value, to *[]string) error {
 	case v.kind != isList:
 		return reject("want a list of texts, got %s", v.kind)
 	}
-	*to = []string{}
-	var err error
-	list := gjson.Parse(v.text)
+	return storeItems(t, gjson.Parse(v.text), to)
+}
+
+// storeItems stores the items of a list: texts, numbers, or objects that hold the
+// text.
+func storeItems(t *target, list gjson.Result, to *[]string) (err error) {
+	items := []string{}
 	list.ForEach(func(_, r gjson.Result) bool {
 		item := valueOf(r.Raw)
+		for i := 0; item.kind == isObject && i < len(t.column.keys); i++ {
+			if inner := valueOf(r.Get(t.column.keys[i]).Raw); inner.kind == isText {
+				item = inner
+			}
+		}
 		if item.kind != isText && item.kind != isNumber {
 			err = reject("want a list of texts, got one with %s", item.kind)
 			return false
 		}
-		addItem(t, item.text, to)
+		addItem(t, item.text, &items)
 		return true
 	})
+	if err == nil {
+		*to = items
+	}
 	return err
 }
 
@@ -197,15 +222,28 @@ func addItem(t *target, s string, to *[]string) {
 	}
 }
 
-// wholeNumber reads a count: 12, "12", 12.0 and "1,234".
-func wholeNumber(v value) (int64, error) {
+// wholeNumber reads a count: 12, "12", 12.0 and "1,234"; with another character
+// between thousands where that is declared.
+func wholeNumber(v value, thousands string) (int64, error) {
 	if v.kind != isNumber && v.kind != isText {
 		return 0, reject("want a whole number, got %s", v.kind)
 	}
 	if n, err := strconv.ParseInt(v.text, 10, 64); err == nil {
 		return n, nil
 	}
-	s := ungroup(strings.TrimSpace(v.text))
+	s := strings.TrimSpace(v.text)
+	if v.kind == isText {
+		s = bare(s)
+		switch {
+		case thousands == "" && groupedByDots(s):
+			return 0, reject("want a whole number, got %q, which may be one or a thousand times as much; declare the mapping's \"thousands\"", clip(v.text))
+		case thousands == ".":
+			s = strings.NewReplacer(".", ",", ",", ".").Replace(s)
+		case thousands != "":
+			s = strings.ReplaceAll(s, thousands, ",")
+		}
+	}
+	s = ungroup(s)
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n, nil
 	}
@@ -215,6 +253,11 @@ func wholeNumber(v value) (int64, error) {
 		return 0, reject("want a whole number, got %q", clip(v.text))
 	}
 	return int64(f), nil
+}
+
+// groupedByDots reports whether a number has dots as one with thousands has.
+func groupedByDots(s string) bool {
+	return strings.IndexByte(s, '.') >= 0 && strings.IndexByte(s, ',') < 0 && ungroup(strings.ReplaceAll(s, ".", ",")) != strings.ReplaceAll(s, ".", ",")
 }
 
 // ungroup takes the commas out of 1,234,567; it leaves other uses of a comma.
@@ -273,21 +316,33 @@ func parseTime(t *target, v value) (time.Time, error) {
 	if v.kind != isText && v.kind != isNumber {
 		return time.Time{}, reject("want a time, got %s", v.kind)
 	}
+	text, unknown := v.text, ""
+	if v.kind == isText {
+		text = bare(text)
+	}
 	for _, format := range t.times {
 		switch format {
 		case timeRFC3339:
-			if at, err := time.Parse(time.RFC3339, v.text); err == nil {
+			if at, err := time.Parse(time.RFC3339, text); err == nil {
 				return at.UTC(), nil
 			}
 		case timeUnix, timeUnixMilli, timeUnixMicro:
-			if at, ok := unixTime(format, v.text); ok {
+			if at, ok := unixTime(format, text); ok {
 				return at, nil
 			}
 		default:
-			if at, err := time.ParseInLocation(format, v.text, t.zone); err == nil {
+			at, err := time.ParseInLocation(format, text, t.zone)
+			if err != nil {
+				continue
+			}
+			if at, ok := zoned(at, t.zone); ok {
 				return at.UTC(), nil
 			}
+			unknown, _ = at.Zone()
 		}
+	}
+	if unknown != "" {
+		return time.Time{}, reject("the zone %s in %q is none, or of several places: declare the mapping's \"zone\", such as Asia/Shanghai", unknown, clip(v.text))
 	}
 	return time.Time{}, reject("want a time as %s, got %q", strings.Join(t.times, " or "), clip(v.text))
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tidwall/gjson"
 
@@ -19,10 +20,10 @@ import (
 	wire "github.com/feedlake/feedlake/ingest/wire/mastodon"
 )
 
-// TestStreamBudget hears 60 posts with a budget for about 45: the run ends in
+// TestStreamBudget hears 100 posts with a budget for about 80: the run ends in
 // part after those, and on the next day the timeline tells the others.
 func TestStreamBudget(t *testing.T) {
-	const heard, room = 60, 45
+	const heard, room = 100, 80
 	clock := sourcetest.NewClock()
 	s, _ := small(t, clock)
 	live := s.Live()
@@ -49,7 +50,7 @@ func TestStreamBudget(t *testing.T) {
 	meter := ingest.NewMemoryMeter(clock.Now, map[string]ingest.Budget{"me": {Day: ingest.Use{Posts: budget}}})
 	env := clock.Env(t, "source")
 	env.Credential, env.Meter, env.Secrets = "me", meter, userToken
-	c := mastodon.Config{Settings: settings(h.URL), Since: long, Stream: true}
+	c := mastodon.Config{Settings: settings(h.URL), Since: long, Stream: true, Overlap: time.Minute}
 	got := map[string]int{}
 	read := func(at feedlake.Cursor) (feedlake.Cursor, error) {
 		src := open(t, env, c)

@@ -38,8 +38,9 @@ type Config struct {
 	OnlyMedia bool `yaml:"only_media"` // only what has pictures, films or sound
 
 	Since   time.Time     `yaml:"since"`   // where a new cursor begins; a day ago when absent
-	Overlap time.Duration `yaml:"overlap"` // how late a post of another server may show up, below those already read: they are looked for again; 1m when absent, below 0: none
+	Overlap time.Duration `yaml:"overlap"` // how late a post of another server may show up, below those already read: they are looked for again; 1h when absent, as servers that could not be reached deliver later; below 0: none
 	Listen  time.Duration `yaml:"listen"`  // stream: how long one run listens; 1m when absent
+	Flush   time.Duration `yaml:"flush"`   // stream: how long what was heard may wait to be landed; 10s when absent
 }
 
 // Keys are the secrets of a credential.
@@ -83,7 +84,7 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 	if !c.Stream || env.Window != (feedlake.Window{}) { // a stream knows nothing of the past
 		return s, nil
 	}
-	return &stream{source: s, seen: map[string]sighting{}, flow: api.NewFlow(o, "streaming", api.Price{})}, nil
+	return &stream{source: s, seen: map[string]sighting{}, o: o, flow: api.NewFlow(o, "streaming", api.Price{})}, nil
 }
 
 func (c Config) checked(keys Keys) (Config, error) {
@@ -94,7 +95,8 @@ func (c Config) checked(keys Keys) (Config, error) {
 		c.Mode = modeTag
 	}
 	c.Mode = cmp.Or(c.Mode, modePublic)
-	c.Overlap, c.Listen = max(0, cmp.Or(c.Overlap, time.Minute)), cmp.Or(c.Listen, time.Minute)
+	c.Overlap, c.Listen = max(0, cmp.Or(c.Overlap, time.Hour)), cmp.Or(c.Listen, time.Minute)
+	c.Flush = cmp.Or(c.Flush, ingest.DefaultFlush)
 	if u, err := url.Parse(c.BaseURL); c.Server == "" && err == nil {
 		c.Server = u.Host
 	}
@@ -108,6 +110,8 @@ func (c Config) checked(keys Keys) (Config, error) {
 		return c, bad("name a hashtag, without '#'", "mode tag without tag")
 	case c.Mode == modePublic && (c.Tag != "" || len(c.Any)+len(c.All)+len(c.None) > 0):
 		return c, bad("leave mode out, or say tag", "mode public with tags")
+	case c.Flush < time.Second || c.Listen < 0:
+		return c, bad("listen and flush are times, such as 5m and 10s", "flush %s, listen %s", c.Flush, c.Listen)
 	case c.Local && c.Remote:
 		return c, bad("one of the two, or none for both", "local and remote")
 	case c.Stream && keys.AccessToken == "":

@@ -33,21 +33,21 @@ func (s *source) down(ctx context.Context, at place) (ingest.Page, error) {
 	if err != nil {
 		return ingest.Page{}, err
 	}
-	p, ids := s.decode(a.statuses, func(l listed) bool {
+	p, seen := s.decode(a, &at, func(l listed, _ string) bool {
 		return l.created.IsZero() || !l.created.Before(at.Floor) && (s.env.Window.End.IsZero() || l.created.Before(s.env.Window.End))
 	})
 	low := len(a.statuses) == 0 && (a.older == "" || at.Down != "" && mastodon.Compare(a.older, at.Down) >= 0)
 	if !low {
 		at.Down = a.older
 		low = len(a.statuses) > 0 && below(a.statuses, floor)
-		at.Seen = remember(at.Seen, ids, s.cfg.late(at.Top))
+		at.Seen = remember(at.Seen, seen, s.cfg.late(at.Top))
 	}
 	switch {
 	case low && backfill:
 		p.Done = true
 		return s.page(p, place{Ended: true, At: at.Top})
 	case low: // what came meanwhile is above
-		return s.page(p, place{At: at.Top, Seen: at.Seen})
+		return s.page(p, place{At: at.Top, Seen: at.Seen, Bad: at.Bad.Landed()})
 	}
 	if backfill {
 		at.Seen = nil

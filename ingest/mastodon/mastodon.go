@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/peterhellberg/link"
@@ -14,6 +13,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/api"
+	"github.com/feedlake/feedlake/ingest/frontier"
 	"github.com/feedlake/feedlake/ingest/wire"
 	"github.com/feedlake/feedlake/ingest/wire/mastodon"
 )
@@ -31,7 +31,8 @@ type source struct {
 }
 
 // Fetch reads the next page: down at first, and for a backfill; up later on. A
-// post is read once: what is edited later comes again by a stream alone.
+// post comes again when it says something else: within the overlap, or by a stream
+// when it was edited.
 func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
 	at, err := parse(from)
 	switch {
@@ -48,6 +49,7 @@ func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 // answer is a page of a timeline.
 type answer struct {
 	statuses []listed // as told: newest first
+	nameless []listed // without an id
 	older    string   // the page before is below this id
 	newer    string   // the page behind is above this id
 }
@@ -99,7 +101,8 @@ func read(a api.Answer) (answer, error) {
 			l.created = at.UTC()
 		}
 		if l.id == "" {
-			return answer{}, &feedlake.RetryError{Err: fmt.Errorf("read timeline: a status without id")}
+			page.nameless = append(page.nameless, l)
+			continue
 		}
 		page.statuses = append(page.statuses, l)
 		if page.older == "" || mastodon.Compare(l.id, page.older) < 0 {
@@ -144,48 +147,76 @@ func (s *source) deprecated(ctx context.Context, h http.Header) {
 	}
 }
 
-// decode makes a page of those statuses that keep.
-func (s *source) decode(statuses []listed, keep func(listed) bool) (ingest.Page, []string) {
+// decode makes a page of those statuses that keep, and returns what is to be
+// remembered of them. A status that has no id is a reject, once.
+func (s *source) decode(a answer, at *place, keep func(l listed, version string) bool) (ingest.Page, []string) {
 	var (
-		b   wire.Batch
-		ids []string
+		b    wire.Batch
+		seen []string
 	)
-	for _, l := range statuses {
-		if keep(l) {
-			ids = append(ids, l.id)
-			mastodon.Status(l.raw, s.cfg.Server, s.env.Now().UTC(), "status "+l.id+" of "+s.cfg.Server, &b)
+	read := func(l listed) (version string) {
+		n := len(b.Posts)
+		mastodon.Status(l.raw, s.cfg.Server, s.env.Now().UTC(), "status "+l.id+" of "+s.cfg.Server, &b)
+		if len(b.Posts) > n {
+			version = frontier.Version(&b.Posts[n])
 		}
+		return version
+	}
+	for _, l := range a.nameless {
+		posts := len(b.Posts)
+		if read(l); len(b.Posts) > posts {
+			b.Posts = b.Posts[:posts]
+			b.Reject("the status has no id", l.raw, "a status of "+s.cfg.Server, s.env.Now().UTC())
+		}
+	}
+	b.Rejects, at.Bad = at.Bad.Fresh(b.Rejects)
+	for _, l := range a.statuses {
+		posts, rejects := len(b.Posts), len(b.Rejects)
+		if v := read(l); keep(l, v) {
+			seen = append(seen, spell(l.id, v))
+			continue
+		}
+		b.Posts, b.Rejects = b.Posts[:posts], b.Rejects[:rejects]
 	}
 	for i := range b.Posts {
 		b.Posts[i].Source, b.Posts[i].Query = s.env.Name, s.cfg.asked()
 	}
-	return ingest.Page{Posts: b.Posts, Rejects: b.Rejects}, ids
+	return ingest.Page{Posts: b.Posts, Rejects: b.Rejects}, seen
 }
 
 // up reads the page right above the place. From the overlap below it on, pages
 // may hold nothing new: they are passed over.
 func (s *source) up(ctx context.Context, at place) (ingest.Page, error) {
 	if at.Low == "" {
-		at.Low = s.cfg.late(at.At)
+		at.Low = at.low(s.cfg.late(at.At))
 	}
-	for {
+	for moved := false; ; moved = true {
 		a, err := s.ask(ctx, most, "", "", at.Low)
+		if err != nil && moved && ctx.Err() == nil { // how far the way is counts; the next page meets the error, if it lasts
+			s.env.Log.DebugContext(ctx, "page ends early", "source", s.env.Name, "err", err)
+			return s.page(ingest.Page{}, at)
+		}
 		if err != nil {
 			return ingest.Page{}, err
 		}
 		if len(a.statuses) == 0 && (a.newer == "" || mastodon.Compare(a.newer, at.Low) <= 0) {
-			at.Low = ""
-			return s.page(ingest.Page{Done: true}, at)
+			p, _ := s.decode(a, &at, nil)
+			at.Low, at.Bad, p.Done = "", at.Bad.Landed(), true
+			return s.page(p, at)
 		}
-		p, ids := s.decode(a.statuses, func(l listed) bool { return !slices.Contains(at.Seen, l.id) })
+		known := versionsOf(at.Seen)
+		p, seen := s.decode(a, &at, func(l listed, version string) bool {
+			v, ok := known[l.id]
+			return !ok || v != "" && version != "" && v != version
+		})
 		at.Low = a.newer
-		if len(ids) == 0 {
+		if len(p.Posts)+len(p.Rejects) == 0 && len(seen) == 0 {
 			continue
 		}
 		if mastodon.Compare(at.Low, at.At) > 0 {
 			at.At = at.Low
 		}
-		at.Seen = remember(at.Seen, ids, s.cfg.late(at.At))
+		at.Seen = remember(at.Seen, seen, s.cfg.late(at.At))
 		return s.page(p, at)
 	}
 }

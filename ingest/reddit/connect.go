@@ -16,6 +16,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/api"
+	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
 // connect makes the clients of the API and of what gives tokens for it.
@@ -76,7 +77,8 @@ func fault(a api.Answer, now time.Time) error {
 	case a.Status >= 300 && a.Status < 400:
 		return fmt.Errorf("%s: sent elsewhere with status %d: %w", what, a.Status, feedlake.ErrRejected)
 	case a.Status == http.StatusForbidden && said.Reason != "":
-		return feedlake.Hint(fmt.Errorf("%s: the subreddit is %s: %w", what, said.Reason, feedlake.ErrConfig), "take it out of subreddits, or let the account of the credential in")
+		err := fmt.Errorf("%s: the subreddit is %s: %w", what, said.Reason, feedlake.ErrConfig)
+		return rounds.OfFeed(feedlake.Hint(err, "take it out of subreddits, or let the account of the credential in"))
 	case a.Status == http.StatusNotFound && said.Reason != "":
 		return feedlake.Hint(fmt.Errorf("%s: the subreddit is %s: %w", what, said.Reason, feedlake.ErrNotFound), "take it out of subreddits")
 	case a.Status == http.StatusNotFound:

@@ -12,12 +12,15 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/frontier"
+	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
 // cursor is the place in the feeds, which are read one after the other.
 type cursor struct {
 	Turn  string            `json:"turn,omitempty"` // key of the feed now read; "": the first
 	Feeds map[string]*place `json:"feeds"`
+
+	Failed rounds.Failed `json:"failed,omitempty"`
 }
 
 // place is the place in one feed.
@@ -26,7 +29,7 @@ type place struct {
 	Listed int               `json:"listed,omitempty"` // items so far of the pass that is under way
 	Round  *round            `json:"round,omitempty"`  // way through listings of another order; nil: none is under way
 	Seen   ids               `json:"seen,omitempty"`   // what the round before held
-	Bad    []string          `json:"bad,omitempty"`    // marks of the last rejects
+	Bad    frontier.Rejects  `json:"bad,omitempty"`    // marks of the last rejects
 	Ended  bool              `json:"ended,omitempty"`  // a backfill has read it
 }
 
@@ -67,9 +70,10 @@ func (c cursor) at(f feed) *place {
 	return p
 }
 
-// ids are the names of posts. As text they are the differences of their sorted
-// numbers, about four letters each.
-type ids map[uint64]bool
+// ids are the names of posts, with the version of each that came; "": not known.
+// As text they are the differences of their sorted numbers, and the versions:
+// about eight letters each, or four where there is none.
+type ids map[uint64]string
 
 // number packs a name, and what mark makes of one.
 func number(name string) (uint64, bool) {
@@ -92,10 +96,18 @@ func mark(p *feedlake.Post) string {
 
 func (s ids) has(name string) bool {
 	n, ok := number(name)
-	return ok && s[n]
+	_, in := s[n]
+	return ok && in
 }
 
-func (s *ids) add(name string) {
+// knows reports whether a post came before, and said the same.
+func (s ids) knows(p *feedlake.Post) bool {
+	n, ok := number(mark(p))
+	v, in := s[n]
+	return ok && in && (v == "" || v == frontier.Version(p))
+}
+
+func (s *ids) add(name, version string) {
 	n, ok := number(name)
 	if !ok {
 		return
@@ -103,23 +115,34 @@ func (s *ids) add(name string) {
 	if *s == nil {
 		*s = ids{}
 	}
-	(*s)[n] = true
+	(*s)[n] = version
 }
+
+// versioned begins the text of ids that have versions; others are of before.
+const versioned = "."
 
 // MarshalText spells the names.
 func (s ids) MarshalText() ([]byte, error) {
 	var b []byte
 	last := uint64(0)
 	for _, n := range slices.Sorted(maps.Keys(s)) {
-		b = binary.AppendUvarint(b, n-last)
-		last = n
+		v, err := base64.RawURLEncoding.DecodeString(s[n])
+		if err != nil || len(v) > versionBytes {
+			return nil, fmt.Errorf("spell version %q: %w", s[n], feedlake.ErrConfig)
+		}
+		b = append(binary.AppendUvarint(b, n-last), byte(len(v)))
+		b, last = append(b, v...), n
 	}
-	return []byte(base64.RawURLEncoding.EncodeToString(b)), nil
+	return []byte(versioned + base64.RawURLEncoding.EncodeToString(b)), nil
 }
+
+// versionBytes is the length of a version.
+const versionBytes = 3
 
 // UnmarshalText reads what MarshalText wrote.
 func (s *ids) UnmarshalText(text []byte) error {
-	b, err := base64.RawURLEncoding.DecodeString(string(text))
+	spelled, versions := strings.CutPrefix(string(text), versioned)
+	b, err := base64.RawURLEncoding.DecodeString(spelled)
 	if err != nil {
 		return fmt.Errorf("read ids: %w", err)
 	}
@@ -130,7 +153,15 @@ func (s *ids) UnmarshalText(text []byte) error {
 			return fmt.Errorf("read ids: %w", feedlake.ErrConfig)
 		}
 		last, b = last+d, b[n:]
-		(*s)[last] = true
+		length := 0
+		if versions {
+			if len(b) == 0 || int(b[0]) > min(versionBytes, len(b)-1) {
+				return fmt.Errorf("read ids: %w", feedlake.ErrConfig)
+			}
+			length, b = int(b[0]), b[1:]
+		}
+		(*s)[last] = base64.RawURLEncoding.EncodeToString(b[:length])
+		b = b[length:]
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 func TestIDs(t *testing.T) {
 	var s ids
 	for _, name := range []string{"t3_1jpihf", "t1_d4y8bdp", "t3_0", "t1_0", "d1_d4y8bdp", "t1_", "x", "t5_a", "t1_zzzzzzzzzzzzzzzzzzzz"} {
-		s.add(name)
+		s.add(name, [...]string{"", "abcd", "AQ"}[len(s)%3])
 	}
 	if len(s) != 5 || !s.has("t3_1jpihf") || s.has("t1_1jpihf") || !s.has("d1_d4y8bdp") || s.has("d3_0") || s.has("x") {
 		t.Errorf("%v", s)

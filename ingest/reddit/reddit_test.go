@@ -97,7 +97,7 @@ func TestConnector(t *testing.T) {
 			if m.reads == nil {
 				m.reads = inNews(t, m.posts)
 			}
-			sourcetest.Connector(t, serve.Faults(), start(m.posts, m.reads), func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			sourcetest.Connector(t, serve.Passing(), start(m.posts, m.reads), func(t *testing.T, env ingest.Env, url string) ingest.Source {
 				return open(t, env, url, m.config)
 			})
 		})
@@ -147,7 +147,7 @@ func TestConnectorTree(t *testing.T) {
 	const posts = 240
 	submissions, reads := trees(t, posts)
 	c := reddit.Config{Mode: "tree", Submissions: submissions}
-	sourcetest.Connector(t, serve.Faults(), start(posts, reads), func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) })
+	sourcetest.Connector(t, serve.Passing(), start(posts, reads), func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) })
 	t.Run("contract", func(t *testing.T) { contract(t, posts, c) })
 }
 

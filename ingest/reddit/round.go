@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/frontier"
 )
 
 // Steps of a round, spelled as a word and what it needs.
@@ -78,8 +79,8 @@ func (s *source) beyond(ctx context.Context, f feed, p *place) (part, error) {
 }
 
 // turn goes through the lists of a feed that has no order of time, again and
-// again. A post comes with the first round that holds it, and once more when it
-// was missing for a round.
+// again. A post comes with the first round that holds it, once more when it was
+// missing for a round, and when it says something else than in the round before.
 func (s *source) turn(ctx context.Context, f feed, p *place) (part, error) {
 	if p.Round == nil {
 		p.Round = &round{}
@@ -95,7 +96,7 @@ func (s *source) turn(ctx context.Context, f feed, p *place) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
-	got.posts = slices.DeleteFunc(got.posts, func(post feedlake.Post) bool { return p.Seen.has(mark(&post)) })
+	got.posts = slices.DeleteFunc(got.posts, func(post feedlake.Post) bool { return p.Seen.knows(&post) })
 	if got.done = len(p.Round.Steps) == 0; got.done {
 		p.Seen, p.Round = p.Round.Got, nil
 	}
@@ -120,7 +121,7 @@ func (s *source) walk(ctx context.Context, f feed, r *round) (part, error) {
 	got := part{rejects: a.Rejects, where: ", " + step}
 	for i := range a.Posts {
 		if p := &a.Posts[i]; !r.Got.has(mark(p)) {
-			r.Got.add(mark(p))
+			r.Got.add(mark(p), frontier.Version(p))
 			got.posts = append(got.posts, *p)
 		}
 	}
@@ -138,7 +139,7 @@ func (r *round) plan(a answer) {
 	for _, m := range a.More {
 		if len(m.Children) == 0 {
 			if !r.Asked.has(m.Parent) {
-				r.Asked.add(m.Parent)
+				r.Asked.add(m.Parent, "")
 				r.Steps = append(r.Steps, stepThread+" "+strings.TrimPrefix(m.Parent, "t1_"))
 			}
 			continue
@@ -155,7 +156,7 @@ func (r *round) unasked(children []string) []string {
 	var out []string
 	for _, id := range children {
 		if name := "t3_" + id; !r.Asked.has(name) { // as a post, since as a comment it marks its thread
-			r.Asked.add(name)
+			r.Asked.add(name, "")
 			out = append(out, id)
 		}
 	}

@@ -3,13 +3,13 @@ package reddit
 import (
 	"context"
 	"fmt"
-	"hash/crc32"
 	"slices"
 	"time"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/api"
+	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
 // source reads the feeds one after the other.
@@ -19,6 +19,7 @@ type source struct {
 	client *api.Client
 	login  *login
 	feeds  []feed
+	end    rounds.End
 }
 
 // part is what one step of a feed gave.
@@ -35,11 +36,17 @@ func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 	if err != nil {
 		return ingest.Page{}, err
 	}
+	if err := s.end.Due(from); err != nil {
+		return ingest.Page{}, err
+	}
 	i := max(0, slices.IndexFunc(s.feeds, func(f feed) bool { return f.key == c.Turn }))
 	page := ingest.Page{Next: from}
 	for {
 		f := s.feeds[i]
 		got, err := s.step(ctx, f, c.at(f))
+		if len(s.feeds) > 1 && c.Failed.Alone(ctx, f.key, err) {
+			got, err = part{done: true, where: ", not to be read"}, nil
+		}
 		if err != nil && page.Next != from && ctx.Err() == nil { // what was done counts; the next page meets the error, if it lasts
 			s.env.Log.DebugContext(ctx, "page ends early", "source", s.env.Name, "feed", f.key, "err", err)
 			return page, nil
@@ -54,16 +61,20 @@ func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 		if i > 0 && !page.Done {
 			c.Turn = s.feeds[i].key
 		}
+		var missing error
+		if page.Done {
+			missing, c.Failed = c.Failed.Err(len(s.feeds)), nil
+		}
 		if page.Next, err = c.spell(); err != nil {
 			return ingest.Page{}, err
 		}
 		page.Posts, page.Rejects, page.Covered = got.posts, got.rejects, feedlake.Window{}
 		if !page.Done {
-			page.Covered = s.covered(i, c.at(s.feeds[i]))
+			page.Covered = s.covered(i, c)
 		}
 		page.Progress = ingest.Progress{Place: f.key + got.where}
 		if len(page.Posts)+len(page.Rejects) > 0 || page.Done {
-			return page, nil
+			return s.end.Page(from, page, missing)
 		}
 	}
 }
@@ -87,38 +98,24 @@ func (s *source) step(ctx context.Context, f feed, p *place) (got part, err erro
 	for i := range got.posts {
 		got.posts[i].Source, got.posts[i].Query = s.env.Name, f.key
 	}
-	got.rejects = p.unknown(got.rejects)
+	got.rejects, p.Bad = p.Bad.Fresh(got.rejects)
+	if got.done {
+		p.Bad = p.Bad.Landed()
+	}
 	if got.done && backfill {
 		*p = place{Ended: true}
 	}
 	return got, nil
 }
 
-// marks is how many rejects are known again: a listing shows them each time.
-const marks = 50
-
-// unknown returns the rejects that did not come before.
-func (p *place) unknown(rejects []feedlake.Reject) []feedlake.Reject {
-	var out []feedlake.Reject
-	for _, r := range rejects {
-		mark := fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(r.Payload)))
-		if slices.Contains(p.Bad, mark) {
-			continue
-		}
-		out = append(out, r)
-		p.Bad = append(p.Bad, mark)
-	}
-	p.Bad = p.Bad[max(0, len(p.Bad)-marks):]
-	return out
-}
-
 // Merges is true: Reddit has no search by time.
 func (s *source) Merges() bool { return true }
 
 // covered is the part of a backfill's window that was read whole, when only one
-// feed is left to read.
-func (s *source) covered(i int, p *place) (w feedlake.Window) {
-	if i == len(s.feeds)-1 && p.At.Pass != nil && !p.At.Pass.Down.IsZero() && s.env.Window != (feedlake.Window{}) {
+// feed is left to read and none has failed.
+func (s *source) covered(i int, c cursor) (w feedlake.Window) {
+	p := c.at(s.feeds[i])
+	if len(c.Failed) == 0 && i == len(s.feeds)-1 && p.At.Pass != nil && !p.At.Pass.Down.IsZero() && s.env.Window != (feedlake.Window{}) {
 		w = feedlake.Window{Start: p.At.Pass.Down.Add(time.Second), End: s.env.Window.End}
 	}
 	return w

@@ -92,7 +92,7 @@ func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 }
 
 // Label is a text with the sentiment that was meant by it.
-type Label struct{ Text, Label string }
+type Label struct{ Text, Label, Lang string }
 
 // labelNoise is the share of labels that a careless annotator got wrong.
 const labelNoise = 0.08
@@ -114,7 +114,7 @@ func (c Config) Labelled(n int) iter.Seq[Label] {
 			if r.Float64() < labelNoise {
 				mood = r.IntN(3)
 			}
-			if !yield(Label{Text: b.String(), Label: labels[mood]}) {
+			if !yield(Label{Text: b.String(), Label: labels[mood], Lang: a.lang.tag}) {
 				return
 			}
 		}

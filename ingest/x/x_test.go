@@ -71,7 +71,7 @@ func TestConnector(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			sourcetest.Connector(t, serve.Faults(), searched, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			sourcetest.Connector(t, serve.Passing(), searched, func(t *testing.T, env ingest.Env, url string) ingest.Source {
 				return open(t, env, url, c)
 			})
 		})
@@ -96,7 +96,7 @@ func TestConnectorUsers(t *testing.T) {
 	}
 	c := x.Config{Mode: "users", Users: slices.Sorted(maps.Keys(users)), Since: since, PageSize: 5}
 	from := func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) }
-	sourcetest.Connector(t, serve.Faults(), sourcetest.ReadBy(t, server, from, serve.Vanish), from)
+	sourcetest.Connector(t, serve.Passing(), sourcetest.ReadBy(t, server, from, serve.Vanish), from)
 }
 
 func TestContract(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,8 @@ type provenance struct {
 	SQL         string            `json:"sql"`     // the text that was run
 	Command     string            `json:"command"` // runs it again in a shell
 	Tables      []tableRef        `json:"tables"`
-	BuiltBy     []build           `json:"built_by"` // who made the rows that match
+	BuiltBy     []build           `json:"built_by"` // who made the rows that match, the newest first
+	Builds      int64             `json:"builds"`   // how many made them; built_by lists the newest
 	Models      []modelRef        `json:"models"`
 	AsOf        *time.Time        `json:"as_of"` // commit of the newest snapshot in use; null: the lake is empty
 	Definitions map[string]string `json:"definitions"`
@@ -72,6 +74,8 @@ type question struct {
 	Where       string            // narrows _run_id and model versions to the rows that match
 	Models      string            // a query for (model, version); "": none
 	ModelsOf    string            // the table that it reads, when another one
+	With        []string          // further tables that the SQL reads
+	Needs       []string          // columns that the table must have: older versions built it without
 	Definitions map[string]string // of the numbers in the data
 }
 
@@ -79,7 +83,7 @@ type question struct {
 // query runs.
 func (s *server) ask(ctx context.Context, p pinState, q question) ([]row, answer, error) {
 	a := answer{State: stateOK, Provenance: provenance{
-		SQL: q.SQL, Command: s.command(q.SQL), Tables: []tableRef{}, BuiltBy: []build{}, Models: []modelRef{}, Definitions: q.Definitions,
+		SQL: q.SQL, Command: s.command(q.SQL, nil), Tables: []tableRef{}, BuiltBy: []build{}, Models: []modelRef{}, Definitions: q.Definitions,
 	}}
 	if !p.asOf.IsZero() {
 		a.Provenance.AsOf = &p.asOf
@@ -89,12 +93,22 @@ func (s *server) ask(ctx context.Context, p pinState, q question) ([]row, answer
 		a.State, a.Message = stateMissing, q.Table+" is not built yet; feedlake run builds it"
 		return nil, a, nil
 	}
+	for _, c := range q.Needs {
+		if !hasColumn(p.columns[q.Table], c) {
+			a.State, a.Message = stateMissing, q.Table+" was built by an older version; feedlake run builds it anew"
+			return nil, a, nil
+		}
+	}
 	a.Provenance.Tables = append(a.Provenance.Tables, refOf(q.Table, snap))
+	for _, table := range q.With {
+		a.Provenance.Tables = append(a.Provenance.Tables, refOf(table, p.tables[table]))
+	}
+	a.Provenance.Command = s.command(q.SQL, a.Provenance.Tables)
 	rows, err := s.rows(ctx, q.SQL)
 	if err != nil {
 		return nil, a, err
 	}
-	if a.Provenance.BuiltBy, err = s.builds(ctx, p, q); err != nil {
+	if err := s.builds(ctx, p, q, &a.Provenance); err != nil {
 		return nil, a, err
 	}
 	if err := s.models(ctx, p, q, &a.Provenance); err != nil {
@@ -107,33 +121,40 @@ func refOf(table string, snap lake.Snapshot) tableRef {
 	return tableRef{Table: table, Snapshot: strconv.FormatInt(snap.ID, 10), CommittedAt: &snap.At, RunID: snap.Summary[lake.SummaryRunID]}
 }
 
-// command spells a query for a shell.
-func (s *server) command(sql string) string {
-	return s.o.Command + ` "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`").Replace(sql) + `"`
+func hasColumn(cols []lake.Column, name string) bool {
+	return slices.ContainsFunc(cols, func(c lake.Column) bool { return c.Name == name })
+}
+
+// command spells a query for a shell, at the snapshots of tables: who runs it
+// gets the number that was shown, also when the lake has moved on.
+func (s *server) command(sql string, at []tableRef) string {
+	var flags string
+	for i, t := range at {
+		flags += []string{" --at ", ","}[min(i, 1)] + t.Table + "@" + t.Snapshot
+	}
+	return s.o.Command + flags + ` "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`").Replace(sql) + `"`
 }
 
 const maxBuilds = 20
 
-// builds lists who made the rows that match, from their last three columns.
-func (s *server) builds(ctx context.Context, p pinState, q question) ([]build, error) {
-	out := []build{}
-	has := 0
-	for _, c := range p.columns[q.Table] {
-		if c.Name == "_run_id" || c.Name == "_model" || c.Name == "_inputs" {
-			has++
+// builds lists who made the rows that match, from their last three columns, and
+// counts them. The names of runs begin with the time: the newest come first.
+func (s *server) builds(ctx context.Context, p pinState, q question, out *provenance) error {
+	for _, c := range []string{"_run_id", "_model", "_inputs"} {
+		if !hasColumn(p.columns[q.Table], c) {
+			return nil
 		}
 	}
-	if has < 3 {
-		return out, nil
-	}
-	rows, err := s.rows(ctx, fmt.Sprintf("SELECT DISTINCT _run_id, _model, _inputs FROM %s%s ORDER BY ALL LIMIT %d", q.Table, q.Where, maxBuilds))
+	rows, err := s.rows(ctx, fmt.Sprintf("SELECT _run_id, _model, _inputs, count(*) OVER () AS builds FROM (SELECT DISTINCT _run_id, _model, _inputs FROM %s%s) "+
+		"ORDER BY _run_id DESC, _model, _inputs DESC LIMIT %d", q.Table, q.Where, maxBuilds))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, r := range rows {
-		out = append(out, build{Table: q.Table, RunID: text(r["_run_id"]), Model: text(r["_model"]), Inputs: text(r["_inputs"])})
+		out.Builds = number(r["builds"])
+		out.BuiltBy = append(out.BuiltBy, build{Table: q.Table, RunID: text(r["_run_id"]), Model: text(r["_model"]), Inputs: text(r["_inputs"])})
 	}
-	return out, nil
+	return nil
 }
 
 func (s *server) models(ctx context.Context, p pinState, q question, out *provenance) error {

@@ -56,6 +56,7 @@ func (s *server) endpoint(f reply, params ...string) http.Handler {
 				w.WriteHeader(http.StatusNotModified)
 				return nil
 			}
+			query.columns = p.columns
 			v, err := f(ctx, p, query)
 			if err != nil {
 				return err
@@ -150,8 +151,8 @@ func (s *server) list(ask func(filter) question) reply {
 	}
 }
 
-func (s *server) filters(ctx context.Context, p pinState, _ filter) (any, error) {
-	rows, a, err := s.ask(ctx, p, filtersQuestion())
+func (s *server) filters(ctx context.Context, p pinState, f filter) (any, error) {
+	rows, a, err := s.ask(ctx, p, filtersQuestion(f))
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
 )
 
@@ -20,6 +21,8 @@ type filter struct {
 	From   string // first UTC day
 	To     string // last UTC day, included
 	Limit  int    // rows of a list
+
+	columns map[string][]lake.Column // of the tables that are asked
 }
 
 // badRequest is a parameter that cannot be used, with the next step.
@@ -80,6 +83,16 @@ func (f *filter) readLimit(s string) error {
 	}
 	f.Limit = n
 	return nil
+}
+
+// totals spells the filter for sums over the rows of a mart: over all sources
+// together a post that two of them bring counts once. A mart that was built before
+// copies were known has all rows.
+func (f filter) totals(table string, more ...string) string {
+	if f.Source == "" && hasColumn(f.columns[table], "copy") {
+		more = append(more, "NOT coalesce(copy, false)")
+	}
+	return f.where(true, more...)
 }
 
 // where spells the filter as a WHERE clause over a mart, with the values as

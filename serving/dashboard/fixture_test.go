@@ -26,6 +26,7 @@ type volumeRow struct {
 	Day            int32     `parquet:"day,optional,date"`
 	Source         string    `parquet:"source,optional"`
 	Lang           string    `parquet:"lang,optional"`
+	Copy           bool      `parquet:"copy"`
 	Posts          int64     `parquet:"posts,optional"`
 	Authors        int64     `parquet:"authors,optional"`
 	Replies        int64     `parquet:"replies,optional"`
@@ -38,11 +39,15 @@ type sentimentRow struct {
 	Day            int32    `parquet:"day,optional,date"`
 	Source         string   `parquet:"source,optional"`
 	Lang           string   `parquet:"lang,optional"`
+	Copy           bool     `parquet:"copy"`
 	Posts          int64    `parquet:"posts"`
 	Scored         int64    `parquet:"scored"`
 	Negative       int64    `parquet:"negative"`
 	Neutral        int64    `parquet:"neutral"`
 	Positive       int64    `parquet:"positive"`
+	NegativeEst    *float64 `parquet:"negative_estimate,optional"`
+	NeutralEst     *float64 `parquet:"neutral_estimate,optional"`
+	PositiveEst    *float64 `parquet:"positive_estimate,optional"`
 	PositiveShare  *float64 `parquet:"positive_share,optional"`
 	NegativeShare  *float64 `parquet:"negative_share,optional"`
 	NetSentiment   *float64 `parquet:"net_sentiment,optional"`
@@ -51,20 +56,52 @@ type sentimentRow struct {
 	built
 }
 
+type confusionRow struct {
+	Model          string  `parquet:"model,optional"`
+	Version        int64   `parquet:"version"`
+	Label          string  `parquet:"label,optional"`
+	Texts          int64   `parquet:"texts"`
+	SaidNegative   int64   `parquet:"said_negative"`
+	SaidNeutral    int64   `parquet:"said_neutral"`
+	SaidPositive   int64   `parquet:"said_positive"`
+	MeanNegative   float64 `parquet:"mean_negative"`
+	MeanNeutral    float64 `parquet:"mean_neutral"`
+	MeanPositive   float64 `parquet:"mean_positive"`
+	WeightNegative float64 `parquet:"weight_negative"`
+	WeightNeutral  float64 `parquet:"weight_neutral"`
+	WeightPositive float64 `parquet:"weight_positive"`
+	SpreadNegative float64 `parquet:"spread_negative"`
+	SpreadNeutral  float64 `parquet:"spread_neutral"`
+	SpreadPositive float64 `parquet:"spread_positive"`
+	Doubt          float64 `parquet:"doubt"`
+	RunID          string  `parquet:"run_id,optional"`
+}
+
+// mistakes are what a version of the sentiment model is known to mistake.
+func mistakes(version int64) []confusionRow {
+	return []confusionRow{
+		{Model: "sentiment", Version: version, Label: "negative", SpreadNegative: 0.3, SpreadNeutral: 0.5, SpreadPositive: 0.2, Doubt: 0.0004},
+		{Model: "sentiment", Version: version, Label: "neutral", SpreadNegative: 0.6, SpreadNeutral: 0.9, SpreadPositive: 0.7, Doubt: 0.0002},
+		{Model: "sentiment", Version: version, Label: "positive", SpreadNegative: 0.1, SpreadNeutral: 0.4, SpreadPositive: 0.3, Doubt: 0.0006},
+	}
+}
+
 type engagementRow struct {
 	Day            int32    `parquet:"day,optional,date"`
 	Source         string   `parquet:"source,optional"`
 	Lang           string   `parquet:"lang,optional"`
+	Copy           bool     `parquet:"copy"`
 	Posts          int64    `parquet:"posts"`
 	RatedPosts     int64    `parquet:"rated_posts"`
 	Likes          *int64   `parquet:"likes,optional"`
 	Reposts        *int64   `parquet:"reposts,optional"`
 	Replies        *int64   `parquet:"replies,optional"`
 	Views          *int64   `parquet:"views,optional"`
+	Total          *int64   `parquet:"total_engagement,optional"`
 	Engagement     *int64   `parquet:"engagement,optional"`
 	Followers      *int64   `parquet:"followers,optional"`
-	RateSum        *float64 `parquet:"rate_sum,optional"`
 	EngagementRate *float64 `parquet:"engagement_rate,optional"`
+	MedianRate     *float64 `parquet:"median_rate,optional"`
 	built
 }
 
@@ -114,6 +151,7 @@ type trendRow struct {
 	ModelVersion  int64     `parquet:"model_version"`
 	InputSnapshot int64     `parquet:"input_snapshot"`
 	RunID         string    `parquet:"run_id,optional"`
+	ExpectedDay   *float64  `parquet:"expected_day,optional"`
 }
 
 func columns(pairs ...string) []lake.Column {
@@ -128,19 +166,20 @@ func columns(pairs ...string) []lake.Column {
 func marts() []lake.Spec {
 	byDay := []string{"day"}
 	return []lake.Spec{
-		{Name: "marts.volume", Partition: byDay, Key: []string{"hour", "source", "lang"}, Columns: columns("hour", "TIMESTAMPTZ", "day", "DATE", "source", "VARCHAR", "lang", "VARCHAR",
+		{Name: "marts.volume", Partition: byDay, Key: []string{"hour", "source", "lang", "copy"}, Columns: columns("hour", "TIMESTAMPTZ", "day", "DATE", "source", "VARCHAR", "lang", "VARCHAR", "copy", "BOOLEAN",
 			"posts", "BIGINT", "authors", "BIGINT", "replies", "BIGINT", "reposts", "BIGINT", "with_engagement", "BIGINT")},
-		{Name: "marts.daily_sentiment", Partition: byDay, Key: []string{"day", "source", "lang"}, Columns: columns("day", "DATE", "source", "VARCHAR", "lang", "VARCHAR",
-			"posts", "BIGINT", "scored", "BIGINT", "negative", "BIGINT", "neutral", "BIGINT", "positive", "BIGINT", "positive_share", "DOUBLE", "negative_share", "DOUBLE",
+		{Name: "marts.daily_sentiment", Partition: byDay, Key: []string{"day", "source", "lang", "copy"}, Columns: columns("day", "DATE", "source", "VARCHAR", "lang", "VARCHAR", "copy", "BOOLEAN",
+			"posts", "BIGINT", "scored", "BIGINT", "negative", "BIGINT", "neutral", "BIGINT", "positive", "BIGINT",
+			"negative_estimate", "DOUBLE", "neutral_estimate", "DOUBLE", "positive_estimate", "DOUBLE", "positive_share", "DOUBLE", "negative_share", "DOUBLE",
 			"net_sentiment", "DOUBLE", "mean_confidence", "DOUBLE", "model_version", "BIGINT")},
-		{Name: "marts.engagement", Partition: byDay, Key: []string{"day", "source", "lang"}, Columns: columns("day", "DATE", "source", "VARCHAR", "lang", "VARCHAR",
-			"posts", "BIGINT", "rated_posts", "BIGINT", "likes", "BIGINT", "reposts", "BIGINT", "replies", "BIGINT", "views", "BIGINT", "engagement", "BIGINT",
-			"followers", "BIGINT", "rate_sum", "DOUBLE", "engagement_rate", "DOUBLE")},
+		{Name: "marts.engagement", Partition: byDay, Key: []string{"day", "source", "lang", "copy"}, Columns: columns("day", "DATE", "source", "VARCHAR", "lang", "VARCHAR", "copy", "BOOLEAN",
+			"posts", "BIGINT", "rated_posts", "BIGINT", "likes", "BIGINT", "reposts", "BIGINT", "replies", "BIGINT", "views", "BIGINT", "total_engagement", "BIGINT",
+			"engagement", "BIGINT", "followers", "BIGINT", "engagement_rate", "DOUBLE", "median_rate", "DOUBLE")},
 		{Name: "marts.trending_hashtags", Partition: byDay, Key: []string{"day", "source", "hashtag"}, Columns: columns("day", "DATE", "source", "VARCHAR", "hashtag", "VARCHAR",
 			"rank", "BIGINT", "posts", "BIGINT", "authors", "BIGINT", "expected", "DOUBLE", "score", "DOUBLE", "peak_hour", "TIMESTAMPTZ", "trending", "BOOLEAN", "net_sentiment", "DOUBLE")},
 		{Name: "marts.pipeline_runs", Key: []string{"run_id"}, Columns: columns("run_id", "VARCHAR", "job", "VARCHAR", "started_at", "TIMESTAMPTZ", "ended_at", "TIMESTAMPTZ", "state", "VARCHAR",
 			"posts", "BIGINT", "rejects", "BIGINT", "seconds", "DOUBLE", "posts_per_second", "DOUBLE", "steps", "BIGINT", "scored", "BIGINT", "error", "VARCHAR")},
-		lake.Trends(),
+		lake.Trends(), lake.Confusion(),
 	}
 }
 
@@ -242,22 +281,25 @@ func by(table string) built {
 }
 
 // places are the sources and languages of the world, with their usual posts an
-// hour and the mood of their writers.
+// hour and the mood of their writers. Copies are posts that another source brings
+// too.
 type place struct {
 	source, lang string
+	copy         bool
 	usual, mood  float64
 }
 
 func places() []place {
 	return []place{
-		{"tweets", "en", 34, 0.1},
-		{"tweets", "de", 9, -0.05},
-		{"tweets", "ja", 14, 0.2},
-		{"tweets", "und", 3, 0},
-		{"reddit", "en", 21, -0.15},
-		{"reddit", "und", 2, -0.1},
-		{"mastodon", "en", 5, 0.05},
-		{"mastodon", "de", 6, 0.12},
+		{"tweets", "en", false, 34, 0.1},
+		{"tweets", "de", false, 9, -0.05},
+		{"tweets", "ja", false, 14, 0.2},
+		{"tweets", "und", false, 3, 0},
+		{"tweets", "en", true, 4, -0.3},
+		{"reddit", "en", false, 21, -0.15},
+		{"reddit", "und", false, 2, -0.1},
+		{"mastodon", "en", false, 5, 0.05},
+		{"mastodon", "de", false, 6, 0.12},
 	}
 }
 
@@ -269,6 +311,7 @@ func (w *world) fill(last time.Time, days int) {
 		w.fillDay(last.AddDate(0, 0, -d))
 	}
 	w.fillRuns(14)
+	put(w, "ml.confusion", "", mistakes(3))
 	w.flush()
 }
 
@@ -288,7 +331,7 @@ func (w *world) fillDay(day time.Time) {
 			}
 			posts += n
 			hour := day.Add(time.Duration(h) * time.Hour)
-			volume = append(volume, volumeRow{Hour: hour, Day: date(day), Source: p.source, Lang: p.lang, Posts: n, Authors: n/2 + 1, Replies: n / 3, Reposts: n / 5, WithEngagement: n, built: by("marts.volume")})
+			volume = append(volume, volumeRow{Hour: hour, Day: date(day), Source: p.source, Lang: p.lang, Copy: p.copy, Posts: n, Authors: n/2 + 1, Replies: n / 3, Reposts: n / 5, WithEngagement: n, built: by("marts.volume")})
 		}
 		if posts == 0 {
 			continue
@@ -304,7 +347,7 @@ func (w *world) fillDay(day time.Time) {
 }
 
 func (w *world) sentimentOf(day time.Time, p place, posts int64) sentimentRow {
-	r := sentimentRow{Day: date(day), Source: p.source, Lang: p.lang, Posts: posts, built: by("marts.daily_sentiment")}
+	r := sentimentRow{Day: date(day), Source: p.source, Lang: p.lang, Copy: p.copy, Posts: posts, built: by("marts.daily_sentiment")}
 	if p.lang == "und" { // nobody scored these
 		return r
 	}
@@ -313,6 +356,8 @@ func (w *world) sentimentOf(day time.Time, p place, posts int64) sentimentRow {
 	r.Positive = int64(float64(r.Scored) * (0.3 + mood/2))
 	r.Negative = int64(float64(r.Scored) * (0.3 - mood/2))
 	r.Neutral = r.Scored - r.Positive - r.Negative
+	r.NegativeEst, r.PositiveEst = new(0.8*float64(r.Negative)), new(1.1*float64(r.Positive)) // it says negative too often
+	r.NeutralEst = new(float64(r.Scored) - *r.NegativeEst - *r.PositiveEst)
 	share := func(n int64) *float64 { v := float64(n) / float64(r.Scored); return &v }
 	r.PositiveShare, r.NegativeShare, r.NetSentiment = share(r.Positive), share(r.Negative), share(r.Positive-r.Negative)
 	r.MeanConfidence, r.ModelVersion = new(0.71), new(int64(3))
@@ -320,9 +365,9 @@ func (w *world) sentimentOf(day time.Time, p place, posts int64) sentimentRow {
 }
 
 func (w *world) engagementOf(day time.Time, p place, posts int64) engagementRow {
-	r := engagementRow{Day: date(day), Source: p.source, Lang: p.lang, Posts: posts, built: by("marts.engagement")}
+	r := engagementRow{Day: date(day), Source: p.source, Lang: p.lang, Copy: p.copy, Posts: posts, built: by("marts.engagement")}
 	if p.source == "reddit" { // counts likes, knows no followers
-		r.Likes, r.Engagement = new(posts*11), new(posts*11)
+		r.Likes, r.Total = new(posts*11), new(posts*11)
 		return r
 	}
 	rate := 0.004 + 0.05*p.mood*p.mood + 0.006*w.rng.Float64()
@@ -330,9 +375,9 @@ func (w *world) engagementOf(day time.Time, p place, posts int64) engagementRow 
 		rate *= 3.4
 	}
 	r.RatedPosts = posts - posts/10
-	sum := rate * float64(r.RatedPosts)
-	r.Likes, r.Reposts, r.Replies = new(posts*6), new(posts*2), new(posts)
-	r.Engagement, r.Followers, r.RateSum, r.EngagementRate = new(posts*9), new(posts*900), &sum, &rate
+	r.Likes, r.Reposts, r.Replies, r.Total = new(posts*6), new(posts*2), new(posts), new(posts*9)
+	r.Engagement, r.Followers = new(r.RatedPosts*9), new(int64(float64(r.RatedPosts*9)/rate))
+	r.EngagementRate, r.MedianRate = new(float64(*r.Engagement)/float64(*r.Followers)), &rate
 	return r
 }
 

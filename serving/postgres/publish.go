@@ -80,6 +80,9 @@ func (p *Publisher) replace(ctx context.Context, tx pgx.Tx, b serving.Batch) (ag
 	if err != nil {
 		return false, err
 	}
+	if err := p.ensureKey(ctx, tx, p.table(b.Table), b.Key); err != nil {
+		return false, err
+	}
 	rows := held.Rows - gone + sent
 	if err := p.remember(ctx, tx, b, rows); err != nil {
 		return false, err

@@ -41,8 +41,9 @@ func (p *Publisher) ensureSchema(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// ensureTable makes the table, or adds the columns that came later. A column
-// of another type is feedlake.ErrConfig: other people's views may hang on it.
+// ensureTable makes the table, or adds the columns that came later, and drops the
+// index of a key that is no longer the table's: the rows that come may break it. A
+// column of another type is feedlake.ErrConfig: other people's views may hang on it.
 func (p *Publisher) ensureTable(ctx context.Context, tx pgx.Tx, b serving.Batch) error {
 	table := p.table(b.Table)
 	have, err := p.columns(ctx, tx, table)
@@ -72,7 +73,7 @@ func (p *Publisher) ensureTable(ctx context.Context, tx pgx.Tx, b serving.Batch)
 			return p.explain(ctx, "add column to "+table, err)
 		}
 	}
-	if err := p.ensureKey(ctx, tx, table, b.Key); err != nil {
+	if _, err := p.dropKey(ctx, tx, table, b.Key); err != nil {
 		return err
 	}
 	if b.WindowColumn == "" || (len(b.Key) > 0 && b.Key[0] == b.WindowColumn) {
@@ -103,26 +104,32 @@ func (p *Publisher) columns(ctx context.Context, tx pgx.Tx, table string) (map[s
 	return have, nil
 }
 
-// ensureKey keeps one unique index, over the key, by which BI tools know what
-// identifies a row.
-func (p *Publisher) ensureKey(ctx context.Context, tx pgx.Tx, table string, key []string) error {
+// dropKey drops the unique index of a table unless it is over key, and reports
+// whether that one is there.
+func (p *Publisher) dropKey(ctx context.Context, tx pgx.Tx, table string, key []string) (there bool, err error) {
 	name := indexName(table, "key")
 	var have []string
-	err := tx.QueryRow(ctx, `SELECT coalesce(array_agg(a.attname::text ORDER BY k.ord), '{}') FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k(num, ord), pg_attribute a
+	err = tx.QueryRow(ctx, `SELECT coalesce(array_agg(a.attname::text ORDER BY k.ord), '{}') FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k(num, ord), pg_attribute a
 		WHERE i.indexrelid = to_regclass($1) AND a.attrelid = i.indrelid AND a.attnum = k.num`, p.name(name)).Scan(&have)
 	if err != nil {
-		return p.explain(ctx, "look for key of "+table, err)
+		return false, p.explain(ctx, "look for key of "+table, err)
 	}
-	if slices.Equal(have, key) {
-		return nil
+	if len(have) == 0 || slices.Equal(have, key) {
+		return len(have) > 0, nil
 	}
-	if len(have) > 0 {
-		if _, err := tx.Exec(ctx, "DROP INDEX "+p.name(name)); err != nil {
-			return p.explain(ctx, "drop old key of "+table, err)
-		}
+	if _, err := tx.Exec(ctx, "DROP INDEX "+p.name(name)); err != nil {
+		return false, p.explain(ctx, "drop old key of "+table, err)
 	}
-	if len(key) == 0 {
-		return nil
+	return false, nil
+}
+
+// ensureKey keeps one unique index, over the key, by which BI tools know what
+// identifies a row. It looks at the rows that are there: a table whose key has
+// changed must hold the new ones.
+func (p *Publisher) ensureKey(ctx context.Context, tx pgx.Tx, table string, key []string) error {
+	there, err := p.dropKey(ctx, tx, table, key)
+	if err != nil || there || len(key) == 0 {
+		return err
 	}
 	var version int
 	if err := tx.QueryRow(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version); err != nil {
@@ -132,7 +139,7 @@ func (p *Publisher) ensureKey(ctx context.Context, tx pgx.Tx, table string, key 
 	if version >= 150000 { // before, two NULLs pass the index; the staged rows are checked anyway
 		nulls = " NULLS NOT DISTINCT"
 	}
-	return p.createIndex(ctx, tx, "UNIQUE INDEX", name, table, key, nulls)
+	return p.createIndex(ctx, tx, "UNIQUE INDEX", indexName(table, "key"), table, key, nulls)
 }
 
 func (p *Publisher) createIndex(ctx context.Context, tx pgx.Tx, kind, name, table string, cols []string, tail string) error {

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) Target) {
 		{"every type", everyType},
 		{"names", names},
 		{"column added later", columnAdded},
+		{"key changed later", keyChanged},
 		{"many rows", manyRows},
 		{"failing rows leave the old content", failingRows},
 		{"rejects bad rows", rejectsRows},

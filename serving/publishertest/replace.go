@@ -1,6 +1,7 @@
 package publishertest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/serving"
 )
 
@@ -30,6 +32,28 @@ func replacesTable(t *testing.T, tg Target) {
 	wantVolume(t, tg, row(3, "a", 3))
 	publish(t, tg, whole(3))
 	wantVolume(t, tg)
+}
+
+// keyChanged publishes a table of a version that knew no copies, then as newer
+// versions have it: with a key of more columns, and with one of fewer. Each version
+// sends the windows of all days, as it has built them anew.
+func keyChanged(t *testing.T, tg Target) {
+	all := []feedlake.Window{window(1, 29)}
+	publish(t, tg, whole(1, row(1, "a", 1), row(2, "a", 2), row(2, "b", 3)))
+	finer := part(2, 1, all, []any{day(1), "a", int64(1), false}, []any{day(1), "a", int64(4), true}, []any{day(2), "a", int64(2), false})
+	finer.Columns, finer.Key = append(columns(), lake.Column{Name: "copy", Type: "BOOLEAN"}), []string{"day", "source", "copy"}
+	publish(t, tg, finer)
+	wantRows(t, tg, table, []string{"day", "source", "posts", "copy"}, []any{day(1), "a", int64(1), false}, []any{day(1), "a", int64(4), true}, []any{day(2), "a", int64(2), false})
+	coarser := part(3, 2, all, row(1, "a", 5), row(2, "b", 2))
+	coarser.Key = []string{"day"}
+	publish(t, tg, coarser)
+	wantVolume(t, tg, row(1, "a", 5), row(2, "b", 2))
+	twice := part(4, 3, []feedlake.Window{window(3, 4)}, row(3, "a", 5), row(3, "b", 2))
+	twice.Key = []string{"day"}
+	if err := tg.Publisher.Publish(t.Context(), twice); !errors.Is(err, feedlake.ErrRejected) {
+		t.Errorf("two rows of one key: %v", err)
+	}
+	wantSnapshot(t, tg, 3)
 }
 
 func keepsTablesApart(t *testing.T, tg Target) {

@@ -3,6 +3,7 @@
 -- inputs: features.entities back=28d, features.posts back=28d
 -- partition: source, day
 -- key: source, hashtag, hour
+-- additive: posts
 -- column source: name of the configured source
 -- column hashtag: in lower case, without '#'
 -- column hour: UTC hour

@@ -3,6 +3,7 @@
 -- inputs: features.posts
 -- partition: day
 -- key: day, source, lang, copy
+-- additive: posts, rated_posts, likes, reposts, replies, views, total_engagement, engagement, followers
 -- column day: UTC day
 -- column source: name of the configured source
 -- column lang: language of the posts; und when unknown

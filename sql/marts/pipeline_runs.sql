@@ -2,6 +2,7 @@
 -- about: one row per run of the pipeline that has ended: what it did, how fast, and how it ended
 -- inputs: ops.steps
 -- key: run_id
+-- additive: posts, rejects, seconds, steps, scored
 -- column run_id: the run
 -- column job: the job that ran
 -- column started_at: start of the run (UTC); NULL when nothing tells

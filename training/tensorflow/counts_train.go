@@ -22,7 +22,7 @@ const (
 	countBatch   = 1024
 	countSteps   = 600    // a pass
 	countRate    = 0.01   // falls linearly to a tenth
-	countRows    = 500000 // the newest hours beyond this many are thinned out
+	countRows    = 500000 // of more hours than this, some are left out
 	countHeld    = 5      // the last fifth of the hours measures the fit
 	countStrange = 1e-4   // hours less probable than this do not teach the second pass
 	countDecay   = 1e-3   // weight decay (Loshchilov and Hutter 2019) of everything but the constants
@@ -99,7 +99,8 @@ func (Counts) Train(ctx context.Context, hours []training.TagHour, seed int64, d
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	fit, held := splitHours(thin(hours, countRows))
+	rng := rand.New(rand.NewPCG(uint64(seed), 0xc0)) //nolint:gosec // any bits of the seed will do
+	fit, held := splitHours(thin(hours, countRows, rng))
 	x, y := hourMatrix(fit)
 	t, err := newCountTrainer(startOf(x, seed))
 	if err != nil {
@@ -110,7 +111,6 @@ func (Counts) Train(ctx context.Context, hours []training.TagHour, seed int64, d
 	if err := t.measure(held, metrics, "start_log_loss"); err != nil {
 		return nil, nil, fmt.Errorf("train counts: %w", err)
 	}
-	rng := rand.New(rand.NewPCG(uint64(seed), 0xc0)) //nolint:gosec // any bits of the seed will do
 	if err := t.pass(ctx, x, y, rng, 0, progress); err != nil {
 		return nil, nil, fmt.Errorf("train counts: %w", err)
 	}
@@ -138,15 +138,17 @@ func (Counts) Train(ctx context.Context, hours []training.TagHour, seed int64, d
 	}, metrics, nil
 }
 
-// thin keeps every k-th hour, such that at most n are left.
-func thin(hours []training.TagHour, n int) []training.TagHour {
-	every := (len(hours) + n - 1) / n
-	if every <= 1 {
+// thin keeps n of the hours in their order, each with the same chance (Knuth
+// 1997, algorithm S). Every k-th would be the same hashtags in every hour.
+func thin(hours []training.TagHour, n int, rng *rand.Rand) []training.TagHour {
+	if len(hours) <= n {
 		return hours
 	}
 	out := make([]training.TagHour, 0, n)
-	for i := 0; i < len(hours); i += every {
-		out = append(out, hours[i])
+	for i := range hours {
+		if rng.IntN(len(hours)-i) < n-len(out) {
+			out = append(out, hours[i])
+		}
 	}
 	return out
 }

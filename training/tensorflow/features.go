@@ -3,6 +3,7 @@ package tensorflow
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -78,8 +79,12 @@ func newFeaturiser(f Features) (*featuriser, error) {
 }
 
 // textIDs are the features of one text, each id once, in a fixed order. Words
-// lie in the lower half of the table, characters in the upper.
-type textIDs struct{ words, chars []int32 }
+// lie in the lower half of the table, characters in the upper. content tells that
+// there is something to judge.
+type textIDs struct {
+	words, chars []int32
+	content      bool
+}
 
 func (t textIDs) empty() bool { return len(t.words) == 0 && len(t.chars) == 0 }
 
@@ -101,8 +106,11 @@ func (z *featuriser) features(text string) textIDs {
 	words := len(s.ids)
 	s.charGrams(tokens)
 	all := append(make([]int32, 0, len(s.ids)), s.ids...)
-	return textIDs{words: all[:words:words], chars: all[words:]}
+	return textIDs{words: all[:words:words], chars: all[words:], content: slices.ContainsFunc(tokens, speaks)}
 }
+
+// speaks reports the tokens that can carry a feeling by themselves.
+func speaks(t token) bool { return t.kind == kindWord || t.kind == kindTag || t.kind == kindSmile }
 
 // scratch is the working memory for one text at a time.
 type scratch struct {

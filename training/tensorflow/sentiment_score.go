@@ -100,7 +100,8 @@ func (m *sentimentModel) checkTable(h shape) error {
 
 // Score gives one prediction a text, in order. Batches of 1,024 texts run on as
 // many goroutines as there are processors. A text without a letter, number or
-// mark has no features; it is neutral with next to no confidence.
+// mark has no features; it is neutral with next to no confidence. It is empty, as
+// are those of links, mentions, numbers and marks alone.
 func (m *sentimentModel) Score(ctx context.Context, texts []string) ([]training.Prediction, error) {
 	out := make([]training.Prediction, len(texts))
 	g, ctx := errgroup.WithContext(ctx)
@@ -127,10 +128,11 @@ func (m *sentimentModel) scoreBatch(texts []string, out []training.Prediction) e
 	}
 	defer m.batches.Put(b)
 	b.reset()
-	empty := make([]bool, len(texts))
+	blank := make([]bool, len(texts))
 	for i, s := range texts {
 		t := m.z.features(s)
-		empty[i] = t.empty()
+		out[i] = training.Prediction{P: [classes]float64{0.33, 0.34, 0.33}, Empty: !t.content}
+		blank[i] = t.empty()
 		b.add(t)
 	}
 	got, err := m.run(b.feeds(m.in), []tf.Output{m.probs})
@@ -142,9 +144,8 @@ func (m *sentimentModel) scoreBatch(texts []string, out []training.Prediction) e
 		return fmt.Errorf("%d probabilities for %d texts: %w", len(p), len(texts), feedlake.ErrConfig)
 	}
 	for i := range out {
-		out[i] = training.Prediction{P: normalise(p[classes*i : classes*i+classes])}
-		if empty[i] {
-			out[i] = training.Prediction{P: [classes]float64{0.33, 0.34, 0.33}}
+		if !blank[i] {
+			out[i].P = normalise(p[classes*i : classes*i+classes])
 		}
 	}
 	return nil

@@ -39,7 +39,7 @@ func Histories(t *testing.T, g *transforms.Graph, open func(t *testing.T) transf
 			}
 			shuffled := slices.Clone(posts)
 			rnd.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-			if diff := gocmp.Diff(whole.tables, h.land(shuffled, 2+rnd.IntN(3), 1+rnd.Int64N(40)).tables); diff != "" {
+			if diff := gocmp.Diff(whole.tables, h.land(shuffled, 2+rnd.IntN(3), 20+rnd.Int64N(60)).tables); diff != "" {
 				t.Errorf("in another order, in several runs, day by day (-at once +in parts):\n%s", diff)
 			}
 			var one []feedlake.Post

@@ -60,3 +60,13 @@ func TestServiceGolden(t *testing.T) {
 	}
 	enginetest.Golden(t, g, "../../sql/testdata", open, false)
 }
+
+// TestServiceHistories holds the rules of identity and versions on random
+// histories.
+func TestServiceHistories(t *testing.T) {
+	g, err := transforms.Load(sql.Models)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enginetest.Histories(t, g, open, 1, "features.posts", "marts.volume")
+}

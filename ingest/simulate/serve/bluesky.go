@@ -268,6 +268,23 @@ func bskyIs(it *simulate.Item, account string) bool {
 	return account == "" || account == bskyDID(it.Author.Name) || account == bskyHandle(it.Author.Name)
 }
 
+// refuses answers for accounts that cannot be read.
+func (b bluesky) refuses(w http.ResponseWriter, actor string) bool {
+	is := func(name string) bool { return actor == bskyDID(name) || actor == bskyHandle(name) }
+	switch {
+	case b.s.has(Suspended) && is(b.s.Suspended().Name):
+		bskyError(w, http.StatusBadRequest, "AccountTakedown", "Account has been suspended")
+	case b.s.has(BadFeed) && is(b.s.Closed().Name):
+		bskyError(w, http.StatusBadRequest, "BlockedByActor", "Requester is blocked by actor")
+	default:
+		return false
+	}
+	return true
+}
+
+// BlueskyDID is the account of an author.
+func BlueskyDID(a simulate.Author) string { return bskyDID(a.Name) }
+
 // authorFeed answers the posts of an account, newest first. Its cursor is the
 // time of the last one.
 func (b bluesky) authorFeed(w http.ResponseWriter, r *http.Request) {
@@ -282,6 +299,9 @@ func (b bluesky) authorFeed(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		bskyError(w, http.StatusBadRequest, "InvalidRequest", err.Error())
+		return
+	}
+	if b.refuses(w, q.Get("actor")) {
 		return
 	}
 	if b.repeats() && !below.IsZero() {

@@ -13,6 +13,7 @@ const bskyTime = "2006-01-02T15:04:05.000Z"
 
 // view is an item as app.bsky.feed.defs#postView.
 func (b bluesky) view(it *simulate.Item) map[string]any {
+	it = b.s.aged(it)
 	id := b.id(it)
 	out := map[string]any{
 		"uri": id, "cid": bskyCID(id), "indexedAt": it.At.Add(time.Second).Format(bskyTime), "labels": []any{}, "record": b.record(it, it.Text),
@@ -33,6 +34,7 @@ func (b bluesky) view(it *simulate.Item) map[string]any {
 // record is an item as app.bsky.feed.post.
 func (b bluesky) record(it *simulate.Item, text string) map[string]any {
 	out := map[string]any{"$type": bskyPost, "createdAt": it.At.Format(bskyTime), "langs": []string{it.Lang}, "text": text}
+	b.s.garble(it, out, "createdAt")
 	if facets := bskyFacets(text); len(facets) > 0 {
 		out["facets"] = facets
 	}

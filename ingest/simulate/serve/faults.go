@@ -23,10 +23,18 @@ const (
 	Appear  Fault = "appear"  // new posts appear while pages are read
 	Skew    Fault = "skew"    // the server's clock is an hour ahead
 	Vanish  Fault = "vanish"  // posts are deleted while pages are read, and one account with all of its posts
+
+	BadFeed   Fault = "badfeed"   // one subreddit, account or hashtag is refused
+	Suspended Fault = "suspended" // one author is
+	Garbled   Fault = "garbled"   // some records tell no time that can be read
+	Grow      Fault = "grow"      // counts grow with the age of a post
 )
 
 // Faults lists them.
-func Faults() []Fault { return []Fault{Storm, Failure, Cut, Repeat, Expire, Appear, Skew, Vanish} }
+func Faults() []Fault { return append(Passing(), BadFeed, Suspended, Garbled, Grow) }
+
+// Passing lists those that pass: who goes on asking gets all there is.
+func Passing() []Fault { return []Fault{Storm, Failure, Cut, Repeat, Expire, Appear, Skew, Vanish} }
 
 func (s *Server) has(f Fault) bool { return slices.Contains(s.opts.Faults, f) }
 

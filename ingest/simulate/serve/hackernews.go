@@ -146,10 +146,12 @@ func hnKind(it *simulate.Item) string {
 
 // hit is an item as HN Search tells it.
 func (h hackerNews) hit(it *simulate.Item) map[string]any {
+	it = h.s.aged(it)
 	out := map[string]any{
 		"objectID": h.id(it), "created_at": it.At.Truncate(time.Second).Format(time.RFC3339), "created_at_i": it.At.Unix(), "author": it.Author.Name,
 		"_tags": []string{hnKind(it), "author_" + it.Author.Name},
 	}
+	h.s.garble(it, out, "created_at_i")
 	if hnKind(it) == "comment" {
 		out["comment_text"], out["parent_id"], out["story_id"] = "<p>"+html.EscapeString(it.Text), hnFirst+it.Other, hnFirst+it.Other
 		return out
@@ -180,14 +182,14 @@ func (h hackerNews) item(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, nil)
 		return
 	}
-	it := &h.s.items[n]
+	it := h.s.aged(&h.s.items[n])
 	out := map[string]any{"id": id, "time": it.At.Unix(), "type": hnKind(it)}
 	if h.s.gone(it) {
 		out["deleted"] = true
 		writeJSON(w, http.StatusOK, out)
 		return
 	}
-	out["by"] = it.Author.Name
+	h.s.garble(it, out, "time")["by"] = it.Author.Name
 	if kids := h.children(it); len(kids) > 0 {
 		out["kids"] = kids
 	}

@@ -28,9 +28,10 @@ type instagram struct {
 
 // What the simulated Instagram knows.
 const (
-	InstagramToken = "simulated-token"   // an access token
-	InstagramUser  = "17841400000000001" // an account; every number that begins with 1784140 is one
-	InstagramTag   = "simulated"         // the hashtag that every post carries
+	InstagramToken  = "simulated-token"   // an access token
+	InstagramUser   = "17841400000000001" // an account; every number that begins with 1784140 is one
+	InstagramTag    = "simulated"         // the hashtag that every post carries
+	InstagramClosed = "closed"            // the hashtag that is held back with BadFeed
 )
 
 // Bounds of hashtags and pages.
@@ -39,7 +40,8 @@ const (
 	igWeek    = 7 * 24 * time.Hour
 	igMost    = 50
 	igUsual   = 25
-	igFirst   = 17_900_000_000_000_000 // of the numbers of media
+	igFirst   = 17_900_000_000_000_000    // of the numbers of media
+	igNumber  = 3_800_000_000_000_000_000 // of those that the website gives
 	igPerHour = 2000
 )
 
@@ -71,7 +73,19 @@ func (g *instagram) routes(mux *http.ServeMux) {
 	}
 }
 
-func (*instagram) id(it *simulate.Item) string { return strconv.FormatInt(igFirst+it.N, 10) }
+// id is the website's number. The API has another one of its own.
+func (*instagram) id(it *simulate.Item) string { return strconv.FormatInt(igNumber+it.N, 10) }
+
+func igNode(it *simulate.Item) string { return strconv.FormatInt(igFirst+it.N, 10) }
+
+// igCode spells an item's number in addresses.
+func igCode(it *simulate.Item) string {
+	code := ""
+	for n := igNumber + it.N; n > 0; n >>= 6 {
+		code = string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[n&63]) + code
+	}
+	return code
+}
 
 func (*instagram) limit(*http.Request) (string, int, time.Duration) {
 	return "account", igPerHour, time.Hour
@@ -177,7 +191,7 @@ func (g *instagram) search(w http.ResponseWriter, r *http.Request) {
 	case !igAccount(user):
 		igMissing(w, user)
 		return
-	case name == "" || strings.ContainsAny(name, "# ") || strings.HasPrefix(name, "forbidden"):
+	case name == "" || strings.ContainsAny(name, "# ") || strings.HasPrefix(name, "forbidden"), name == InstagramClosed && g.s.has(BadFeed):
 		igError(w, http.StatusBadRequest, "Invalid parameter: the requested resource does not exist", 24, 2207024)
 		return
 	}
@@ -270,7 +284,7 @@ func (g *instagram) node(w http.ResponseWriter, r *http.Request) {
 // find is the visible item with an id; nil: none.
 func (g *instagram) find(id string) *simulate.Item {
 	for _, it := range g.s.visible() {
-		if g.id(it) == id {
+		if igNode(it) == id {
 			return it
 		}
 	}

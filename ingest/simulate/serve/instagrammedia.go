@@ -159,15 +159,17 @@ func (g *instagram) paging(r *http.Request, param, token string) map[string]any 
 // media is an item as an IGMedia. Media of others tells no author and of no like
 // that its owner hides.
 func (g *instagram) media(it *simulate.Item, own bool) map[string]any {
-	code := igToken(it.N)
+	it = g.s.aged(it)
+	code := igCode(it)
 	text := it.Text
 	if !it.EditedAt.IsZero() && !it.EditedAt.After(g.s.now()) {
 		text = it.Edited
 	}
 	out := map[string]any{
-		"id": g.id(it), "caption": text + " #" + InstagramTag, "media_type": "IMAGE", "media_url": "https://media.example/" + code,
+		"id": igNode(it), "caption": text + " #" + InstagramTag, "media_type": "IMAGE", "media_url": "https://media.example/" + code,
 		"permalink": "https://www.instagram.com/p/" + code + "/", "timestamp": it.At.UTC().Format("2006-01-02T15:04:05-0700"),
 	}
+	g.s.garble(it, out, "timestamp")
 	if it.Likes != nil {
 		out["like_count"] = *it.Likes
 	}
@@ -176,10 +178,10 @@ func (g *instagram) media(it *simulate.Item, own bool) map[string]any {
 	}
 	if it.N%5 == 0 {
 		out["media_type"] = "CAROUSEL_ALBUM"
-		out["children"] = map[string]any{"data": []any{map[string]any{"id": g.id(it) + "1"}}}
+		out["children"] = map[string]any{"data": []any{map[string]any{"id": igNode(it) + "1"}}}
 	}
 	if own {
-		out["ig_id"], out["shortcode"], out["media_product_type"] = g.id(it)+"0", code, "FEED"
+		out["ig_id"], out["shortcode"], out["media_product_type"] = g.id(it), code, "FEED"
 		out["is_comment_enabled"], out["username"], out["owner"] = true, "simulated_account", map[string]any{"id": InstagramUser}
 	}
 	return out

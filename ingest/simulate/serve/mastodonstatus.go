@@ -31,6 +31,7 @@ func (m mastodon) told(it *simulate.Item) map[string]any {
 
 // alone is an item as a Status; of what it quotes, it has the id.
 func (m mastodon) alone(it *simulate.Item) map[string]any {
+	it = m.s.aged(it)
 	uri := m.id(it)
 	text, edited := it.Text, any(nil)
 	if !it.EditedAt.IsZero() && !it.EditedAt.After(m.s.opts.Now()) {
@@ -43,6 +44,7 @@ func (m mastodon) alone(it *simulate.Item) map[string]any {
 		"quote_approval": map[string]any{"automatic": []string{"public"}, "manual": []string{}, "current_user": "denied"}, "application": nil,
 		"account": m.account(it), "media_attachments": []any{}, "mentions": []any{}, "tags": m.tags(text), "emojis": []any{}, "tagged_collections": []any{}, "card": nil, "poll": nil,
 	}
+	m.s.garble(it, out, "created_at")
 	if it.Other < 0 {
 		return out
 	}

@@ -77,6 +77,7 @@ func (d reddit) routes(mux *http.ServeMux) {
 		mux.HandleFunc("GET /comments/{id}"+end, d.signed(d.tree))
 		mux.HandleFunc("GET /comments/{id}/{title}/{comment}"+end, d.signed(d.tree))
 		mux.HandleFunc("/api/morechildren"+end, d.signed(d.moreChildren))
+		mux.HandleFunc("GET /api/info"+end, d.signed(d.info))
 	}
 	mux.HandleFunc("GET /subreddits/search", d.signed(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, redditListing(nil, nil)) }))
 }
@@ -180,9 +181,14 @@ func (d reddit) signed(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// RedditClosed is the subreddit that is private with BadFeed.
+const RedditClosed = "simmusic"
+
 // refused answers for subreddits that cannot be read.
 func (d reddit) refused(w http.ResponseWriter, sub string) bool {
 	switch {
+	case sub == RedditClosed && d.s.has(BadFeed):
+		writeJSON(w, http.StatusForbidden, map[string]any{"reason": "private", "message": "Forbidden", "error": 403})
 	case sub == "simprivate" || sub == "simquarantined":
 		writeJSON(w, http.StatusForbidden, map[string]any{"reason": strings.TrimPrefix(sub, "sim"), "message": "Forbidden", "error": 403})
 	case sub == "simbanned":
@@ -231,6 +237,18 @@ func (d reddit) listing(w http.ResponseWriter, r *http.Request) {
 		return redditPrefix(it) == kind && d.in(subs, it) &&
 			(length == 0 || it.At.After(d.s.opts.Now().Add(-length))) && d.says(it, words)
 	}))
+}
+
+// info tells things by their names, in no listing's order, and of those that are
+// gone what a tree tells.
+func (d reddit) info(w http.ResponseWriter, r *http.Request) {
+	things := []any{}
+	for name := range strings.SplitSeq(r.URL.Query().Get("id"), ",") {
+		if it := d.number(name); it != nil && d.id(it) == name && len(things) < redditMost {
+			things = append(things, d.thing(it, nil))
+		}
+	}
+	writeJSON(w, http.StatusOK, redditListing(things, nil))
 }
 
 // in reports whether an item is in one of some subreddits. Every name that does

@@ -34,18 +34,19 @@ func redditPath(sub, root string) string {
 
 // common are the keys that all posts have.
 func (d reddit) common(it *simulate.Item) map[string]any {
+	it = d.s.aged(it)
 	_, edited := d.text(it)
 	score := int64(1)
 	if it.Likes != nil {
 		score = *it.Likes
 	}
-	return map[string]any{
+	return d.s.garble(it, map[string]any{
 		"id": strings.TrimPrefix(d.id(it), redditPrefix(it)), "name": d.id(it), "author": it.Author.Name, "author_fullname": "t2_" + strconv.FormatInt(it.Author.ID+1_000_000, 36),
 		"created": float64(it.At.Unix() + 28800), "created_utc": float64(it.At.Unix()), "subreddit": d.sub(it), "subreddit_id": "t5_" + d.sub(it)[3:],
 		"score": score, "ups": score, "downs": 0, "edited": edited, "archived": false, "saved": false, "stickied": false, "gilded": 0, "likes": nil,
 		"banned_by": nil, "approved_by": nil, "removal_reason": nil, "distinguished": nil, "num_reports": nil, "report_reasons": nil,
 		"mod_reports": []any{}, "user_reports": []any{}, "author_flair_text": nil, "author_flair_css_class": nil,
-	}
+	}, "created_utc")
 }
 
 func (d reddit) submission(it *simulate.Item) map[string]any {
@@ -57,8 +58,8 @@ func (d reddit) submission(it *simulate.Item) map[string]any {
 	}
 	path := redditPath(d.sub(it), d.id(it))
 	comments := int64(0)
-	if it.Replies != nil {
-		comments = *it.Replies
+	if n := d.s.aged(it).Replies; n != nil {
+		comments = *n
 	}
 	maps.Copy(out, map[string]any{
 		"title": title, "selftext": body, "selftext_html": nil, "is_self": true, "domain": "self." + d.sub(it), "permalink": path, "url": "https://www.reddit.com" + path,

@@ -129,7 +129,9 @@ func Platforms() []string { return slices.Sorted(maps.Keys(platforms())) }
 func (s *Server) Live() []string {
 	var ids []string
 	for _, it := range s.visible() {
-		ids = append(ids, s.platform.id(it))
+		if !s.garbles(it) {
+			ids = append(ids, s.platform.id(it))
+		}
 	}
 	return ids
 }
@@ -162,9 +164,12 @@ func (s *Server) appeared() int {
 	return s.shown
 }
 
-// gone reports whether an item is deleted. With Vanish every so many requests
+// gone reports whether an item is deleted, or its author suspended. With Vanish every so many requests
 // take another one away, otherwise time does.
 func (s *Server) gone(it *simulate.Item) bool {
+	if s.suspended(it.Author.ID) {
+		return true
+	}
 	if s.has(Vanish) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -114,6 +114,9 @@ func (x *xAPI) list(most, least, usual int, back time.Duration) http.HandlerFunc
 			xProblem(w, parameter, q.Get(parameter), message)
 			return
 		}
+		if x.refuses(w, r.PathValue("user")) {
+			return
+		}
 		sent := orElse(q.Get("next_token"), q.Get("pagination_token"))
 		below, ok := x.token(sent)
 		if !ok {

@@ -89,6 +89,7 @@ var xReference = map[string]string{feedlake.KindReply: "replied_to", feedlake.Ki
 
 // post tells a post with the fields that are asked for.
 func (x *xAPI) post(it *simulate.Item, words xWords, fields string) map[string]any {
+	it = x.s.aged(it)
 	id, text := x.id(it), strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(it.Text)
 	full := map[string]any{
 		"author_id": xUser(it.Author.ID), "conversation_id": id, "created_at": it.At.UTC().Truncate(time.Second).Format(xTime), "lang": it.Lang, "possibly_sensitive": false,
@@ -115,7 +116,7 @@ func (x *xAPI) post(it *simulate.Item, words xWords, fields string) map[string]a
 			out[k] = v
 		}
 	}
-	return out
+	return x.s.garble(it, out, "created_at")
 }
 
 // metrics are the counts of a post. X shows them all, but views only now and
@@ -128,7 +129,7 @@ func (x *xAPI) metrics(it *simulate.Item, words xWords) map[string]any {
 		return *v
 	}
 	if it.Kind == feedlake.KindRepost && it.Other >= 0 {
-		again := n(x.s.items[it.Other].Reposts)
+		again := n(x.s.aged(&x.s.items[it.Other]).Reposts)
 		return map[string]any{words.reposts: again, "reply_count": 0, "like_count": 0, "quote_count": 0, "impression_count": 0}
 	}
 	out := map[string]any{words.reposts: n(it.Reposts), "reply_count": n(it.Replies), "like_count": n(it.Likes), "quote_count": 0}
@@ -191,13 +192,15 @@ func (x *xAPI) usersBy(w http.ResponseWriter, r *http.Request) {
 	var data, missing []any
 	for _, name := range names {
 		i := slices.IndexFunc(x.s.items, func(it simulate.Item) bool { return strings.EqualFold(it.Author.Name, name) })
+		if i >= 0 && x.s.suspended(x.s.items[i].Author.ID) {
+			missing = append(missing, xNoUser("usernames", name, "Forbidden", "User has been suspended: ["+name+"]."))
+			continue
+		}
 		if i >= 0 {
 			data = append(data, x.user(&x.s.items[i], strings.Split(q.Get("user.fields"), ",")))
 			continue
 		}
-		e := xMissing("usernames", name)
-		e["resource_type"], e["detail"] = "user", "Could not find user with usernames: ["+name+"]."
-		missing = append(missing, e)
+		missing = append(missing, xNoUser("usernames", name, "Not Found Error", "Could not find user with usernames: ["+name+"]."))
 	}
 	for key, list := range map[string][]any{"data": data, "errors": missing} {
 		if len(list) > 0 {
@@ -205,6 +208,35 @@ func (x *xAPI) usersBy(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	writeJSON(w, http.StatusOK, out)
+}
+
+// xNoUser is the error about a user whom X does not tell.
+func xNoUser(parameter, value, title, detail string) map[string]any {
+	e := xMissing(parameter, value)
+	e["resource_type"], e["title"], e["detail"] = "user", title, detail
+	return e
+}
+
+// refuses answers for timelines that cannot be read: with a status of 200, and an
+// error in place of posts.
+func (x *xAPI) refuses(w http.ResponseWriter, user string) bool {
+	e := map[string]any(nil)
+	switch user {
+	case "":
+	case xUser(x.s.Suspended().ID):
+		if x.s.has(Suspended) {
+			e = xNoUser("id", user, "Forbidden", "User has been suspended: ["+user+"].")
+		}
+	case xUser(x.s.Closed().ID):
+		if x.s.has(BadFeed) {
+			e = xNoUser("id", user, "Authorization Error", "Sorry, you are not authorized to see the user with id: ["+user+"].")
+			e["type"] = "https://api.twitter.com/2/problems/not-authorized-for-resource"
+		}
+	}
+	if e != nil {
+		writeJSON(w, http.StatusOK, map[string]any{"errors": []any{e}})
+	}
+	return e != nil
 }
 
 // lookup tells posts by their ids, and which of them cannot be had.

@@ -49,6 +49,9 @@ func fill(p feedlake.Post, a address, r gjson.Result, seen time.Time, position s
 		return true
 	})
 	marks(facets, &p) // after the text, which they point into
+	if facets.IsArray() {
+		p.Hashtags, p.Mentions, p.URLs = told(p.Hashtags), told(p.Mentions), told(p.URLs)
+	}
 	switch {
 	case a.collection == Reposts:
 		p.Kind = feedlake.KindRepost
@@ -114,6 +117,14 @@ func embed(v gjson.Result, p *feedlake.Post) {
 		p.QuoteOf = quoted
 	}
 	listed(&p.URLs, media.Get("external.uri").Str)
+}
+
+// told is a list that the record tells, were it empty.
+func told(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }
 
 // listed adds s once.

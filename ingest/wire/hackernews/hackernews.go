@@ -153,6 +153,9 @@ func finish(p feedlake.Post, id, at int64, title, text, position string, b *wire
 	p.URI = site + p.ID
 	p.CreatedAt = time.Unix(at, 0).UTC()
 	p.Text = joined(htmltext.Text(title), htmltext.Text(text))
+	if len(p.URLs) > 0 {
+		p.URLs = wire.WithLinks(p.URLs[0], p.Text)
+	}
 	b.Posts = append(b.Posts, p)
 }
 

@@ -3,7 +3,9 @@
 // extensions such as Zeeschuimer record for 4CAT, in three shapes of the
 // website: item lists, the older graph and the newer Polaris.
 //
-// Hashtags and links are not listed by the network, so those columns stay NULL.
+// Hashtags and links are not listed by the network, so those columns stay NULL;
+// of the accounts mentioned it lists those tagged in the picture, and the caption
+// names the others.
 // Counts that the owner hides are absent or -1, never 0: NULL too.
 package instagram
 
@@ -21,14 +23,15 @@ import (
 )
 
 // site is where posts are read by people; their URIs. The website knows a post
-// below /p/, /reel/ and /tv/ alike; one spelling lets the API's posts be joined
-// with those of archives, whose ids are others.
+// below /p/, /reel/ and /tv/ alike.
 const site = "https://www.instagram.com/p/"
 
 // stamp is how the Graph API writes times; it is not quite RFC 3339.
 const stamp = "2006-01-02T15:04:05-0700"
 
-// Media adds an IGMedia of the Graph API to b. Its id is the API's own. Media
+// Media adds an IGMedia of the Graph API to b. Its id is the website's number,
+// which its address spells: the API's own is another one, and no archive has it.
+// Where there is no address the API's stays. Media
 // found by a hashtag has no author; insights that were asked for with the field
 // of that name fill views and reposts.
 func Media(raw string, now time.Time, position string, b *wire.Batch) {
@@ -66,6 +69,9 @@ func media(r gjson.Result, p feedlake.Post, position string, b *wire.Batch) {
 		}
 		return true
 	})
+	if n, ok := numberIn(p.URI); ok {
+		p.ID = n
+	}
 	count(b, likes, &p.Likes)
 	count(b, comments, &p.Replies)
 	count(b, views, &p.Views)
@@ -117,6 +123,10 @@ func Record(raw string, now time.Time, position string, b *wire.Batch) {
 	}
 	r := gjson.Parse(raw)
 	node, meta := r, r.Get("__import_meta")
+	if r.Get("node").IsObject() {
+		Instaloader(raw, now, position, b)
+		return
+	}
 	switch data := r.Get("data"); {
 	case data.IsArray():
 		page(data, now, position, b)
@@ -132,6 +142,22 @@ func Record(raw string, now time.Time, position string, b *wire.Batch) {
 		}
 	}
 	website(node, p, position, b)
+}
+
+// Instaloader adds a file of Instaloader's about a post, {"node": {…},
+// "instaloader": {…}}.
+func Instaloader(raw string, now time.Time, position string, b *wire.Batch) {
+	if reason := object(raw); reason != "" {
+		b.Reject(reason, raw, position, now)
+		return
+	}
+	r := gjson.Parse(raw)
+	node, kind := r.Get("node"), r.Get("instaloader.node_type").Str
+	if !node.Get("shortcode").Exists() || (kind != "" && kind != "Post" && kind != "StoryItem") {
+		b.Reject("no post of Instaloader's: "+strconv.Quote(kind), raw, position, now)
+		return
+	}
+	graph(node, post(raw, now), position, b)
 }
 
 // website tells the shapes of a post apart by what only one of them has.
@@ -163,6 +189,7 @@ func finish(p feedlake.Post, position string, b *wire.Batch) {
 	case p.CreatedAt.IsZero():
 		b.Reject("the record has no time that can be read; views of a grid leave it out", p.Payload, position, p.ObservedAt)
 	default:
+		p.Mentions = mentions(p.Mentions, p.Text)
 		b.Posts = append(b.Posts, p)
 	}
 }
@@ -178,6 +205,31 @@ func canonical(link string) string {
 		}
 	}
 	return link
+}
+
+// digits are those of a number in an address, in the order of their values.
+const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// mostDigits is the length of the longest number. Addresses of posts that only some
+// may see go on behind it.
+const mostDigits = 11
+
+// numberIn is the number of a post that its address spells.
+func numberIn(uri string) (string, bool) {
+	code, ok := strings.CutPrefix(uri, site)
+	code = strings.TrimSuffix(code, "/")
+	if !ok || code == "" || len(code) > mostDigits {
+		return "", false
+	}
+	n := uint64(0)
+	for i := range len(code) {
+		d := strings.IndexByte(digits, code[i])
+		if d < 0 || n >= 1<<(63-6) {
+			return "", false
+		}
+		n = n<<6 | uint64(d)
+	}
+	return strconv.FormatUint(n, 10), true
 }
 
 func address(code string) string {

@@ -44,10 +44,10 @@ func TestPage(t *testing.T) {
 	at := time.Date(2023, 6, 12, 19, 20, 2, 0, time.UTC)
 	want := []feedlake.Post{
 		{
-			ID: "17900000000000001", URI: "https://www.instagram.com/p/CtestAAA001/", AuthorID: "17841400000000009", AuthorName: "invented_one", CreatedAt: at,
+			ID: "3125131797864860981", URI: "https://www.instagram.com/p/CtestAAA001/", AuthorID: "17841400000000009", AuthorName: "invented_one", CreatedAt: at,
 			Text: "first light 🌅 #morning", Likes: new(int64(12)), Replies: new(int64(2)), Views: new(int64(9000)), Reposts: new(int64(0)),
 		},
-		{ID: "17900000000000002", URI: "https://www.instagram.com/p/CtestAAA002/", CreatedAt: at, Replies: new(int64(0))},
+		{ID: "3125131797864860982", URI: "https://www.instagram.com/p/CtestAAA002/", CreatedAt: at, Replies: new(int64(0))},
 		{ID: "17900000000000003", URI: "https://elsewhere.example/3", CreatedAt: time.Date(2019, 10, 1, 11, 42, 2, 0, time.UTC), Likes: new(int64(0))},
 	}
 	var page struct{ Data []json.RawMessage }
@@ -92,7 +92,7 @@ func TestRecord(t *testing.T) {
 	}
 	last := lines(t)[8]
 	want = append(want, feedlake.Post{
-		ID: "17900000000000009", URI: "https://www.instagram.com/p/CtestAAA009/", Kind: feedlake.KindPost, Payload: last,
+		ID: "3125131797864860989", URI: "https://www.instagram.com/p/CtestAAA009/", Kind: feedlake.KindPost, Payload: last,
 		CreatedAt: time.Date(2023, 6, 12, 19, 20, 2, 0, time.UTC), ObservedAt: now,
 	})
 	if d := cmp.Diff(wiretest.Of(wire.Instagram, want), b.Posts); d != "" {
@@ -238,4 +238,30 @@ func BenchmarkPage(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N*len(many))/b.Elapsed().Seconds(), "posts/s")
+}
+
+// TestOneID gives a post one id, whoever tells it: the two below are documented
+// with their numbers by clients of the website.
+func TestOneID(t *testing.T) {
+	for code, want := range map[string]string{
+		"B-fKL9qpeab": "2278584739065882267", "B1LbfVPlwIA": "2110901750722920960",
+		"C8wJ1aTsOx_ForFollowersAlone_1": "17", "_____________": "17", "not a code": "17", "___________": "17", // the API's, in place of none
+	} {
+		var b wire.Batch
+		for _, path := range []string{"p", "reel"} {
+			instagram.Record(`{"id":"17","permalink":"https://www.instagram.com/`+path+`/`+code+`/","timestamp":"2023-06-12T19:20:02+0000"}`, now, "1", &b)
+		}
+		if want != "17" {
+			instagram.Record(`{"data":{"pk":"`+want+`","id":"`+want+`_5","code":"`+code+`","taken_at":1700000000}}`, now, "1", &b)
+			instagram.Record(`{"__typename":"GraphImage","id":"`+want+`","shortcode":"`+code+`","taken_at_timestamp":1700000000}`, now, "1", &b)
+		}
+		for _, p := range b.Posts {
+			if p.ID != want {
+				t.Errorf("%s: id %s, want %s", code, p.ID, want)
+			}
+		}
+		if len(b.Posts) < 2 || len(b.Rejects) > 0 {
+			t.Errorf("%s: %d posts, rejects %v", code, len(b.Posts), b.Rejects)
+		}
+	}
 }

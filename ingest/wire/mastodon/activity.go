@@ -77,7 +77,11 @@ func note(p *feedlake.Post, o gjson.Result, b *wire.Batch) {
 			p.Kind, p.QuoteOf = feedlake.KindQuote, q.String()
 		}
 	}
-	o.Get("tag").ForEach(func(_, t gjson.Result) bool {
+	tags := o.Get("tag")
+	if tags.IsArray() {
+		p.Hashtags, p.Mentions = []string{}, []string{}
+	}
+	tags.ForEach(func(_, t gjson.Result) bool {
 		switch name := t.Get("name").String(); t.Get("type").String() {
 		case "Hashtag":
 			p.Hashtags = append(p.Hashtags, strings.TrimPrefix(name, "#"))

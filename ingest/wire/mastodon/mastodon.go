@@ -73,9 +73,7 @@ func Status(raw, server string, now time.Time, position string, b *wire.Batch) {
 	p.Text = joined(htmltext.Text(s.spoiler), htmltext.Text(s.content))
 	p.Hashtags = names(s.tags, "name", "")
 	p.Mentions = names(s.mentions, "acct", server)
-	if u := s.card.Get("url").String(); u != "" {
-		p.URLs = []string{u}
-	}
+	p.URLs = carded(s.card.Get("url").String(), p.Text)
 	b.Posts = append(b.Posts, p)
 }
 
@@ -190,8 +188,25 @@ func whole(acct, server string) string {
 	return acct + "@" + server
 }
 
+// carded are the links of a status with a card: the card shows one of them, at
+// times under the address that it leads to.
+func carded(card, text string) []string {
+	links := wire.WithLinks(card, text)
+	switch {
+	case len(links) < 2, strings.Contains(text, card):
+		return links
+	case len(links) == 2:
+		return links[:1]
+	}
+	return links[1:]
+}
+
+// names are a field of the objects of an array; nil when there is no array.
 func names(list gjson.Result, key, server string) []string {
-	var out []string
+	if !list.IsArray() {
+		return nil
+	}
+	out := []string{}
 	list.ForEach(func(_, v gjson.Result) bool {
 		if s := v.Get(key).String(); s != "" {
 			out = append(out, whole(s, server))

@@ -77,7 +77,7 @@ func (r *reader) submission(f *fields, p *feedlake.Post, unescape func(string) s
 		if link[0] == '/' {
 			link = site + link
 		}
-		p.URLs = []string{link}
+		p.URLs = wire.WithLinks(link, p.Text)
 	}
 	if of := scan.Text(f.crosspost); of != "" {
 		p.Kind, p.QuoteOf = feedlake.KindQuote, of

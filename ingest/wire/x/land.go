@@ -115,13 +115,16 @@ func (p *page) content(t *post, to *feedlake.Post) {
 		}
 	}
 	e := t.entities
-	to.Text, to.Hashtags, to.Mentions, to.URLs = t.said, p.part(e.tags), p.part(e.names), p.part(e.links)
+	to.Text = t.said
+	if e.listed {
+		to.Hashtags, to.Mentions, to.URLs = p.part(e.tags), p.part(e.names), p.part(e.links)
+	}
 }
 
-// part is a list of words; nil for none.
+// part is a list of words; empty, not nil, for none.
 func (p *page) part(s span) []string {
 	if s.from == s.to {
-		return nil
+		return []string{}
 	}
 	return p.words[s.from:s.to:s.to]
 }

@@ -43,6 +43,7 @@ type Problem struct {
 	Type, Title, Detail string
 	Parameter           string // that asked for what is missing: "ids", "author_id", "entities.mentions.username"
 	Value               string // what is missing
+	Resource            string // what kind of thing that is: "user", "tweet"
 
 	raw string
 }
@@ -123,7 +124,7 @@ func read(raw string, now time.Time, position string, b *wire.Batch) Meta {
 	p.meta.Results = int64(len(p.data))
 	p.land(position, b)
 	for _, e := range p.problems {
-		if e.Parameter == "ids" || e.Parameter == "id" {
+		if (e.Parameter == "ids" || e.Parameter == "id") && e.Resource != "user" {
 			b.Reject("post "+e.Value+" was not given: "+e.Says(), e.raw, position, now)
 		}
 	}
@@ -256,7 +257,7 @@ func (p *page) things(s *scan.Scanner, group int, key string) {
 func problems(raw string) []Problem {
 	var out []Problem
 	gjson.Parse(raw).ForEach(func(_, v gjson.Result) bool {
-		e := Problem{Type: v.Get("type").Str, Title: v.Get("title").Str, Detail: v.Get("detail").Str, Parameter: v.Get("parameter").Str, raw: v.Raw}
+		e := Problem{Type: v.Get("type").Str, Title: v.Get("title").Str, Detail: v.Get("detail").Str, Parameter: v.Get("parameter").Str, Resource: v.Get("resource_type").Str, raw: v.Raw}
 		e.Value = cmp.Or(v.Get("resource_id").String(), v.Get("value").String())
 		out = append(out, e)
 		return true

@@ -28,7 +28,10 @@ type post struct {
 }
 
 // entities are what a text holds: parts of page.words.
-type entities struct{ tags, names, links, users span }
+type entities struct {
+	tags, names, links, users span
+	listed                    bool // they are told, were they none
+}
 
 // span is a part of one of the page's lists.
 type span struct{ from, to int32 }
@@ -136,6 +139,7 @@ func field(s *scan.Scanner, name string) (v string) {
 
 // entities reads hashtags, names and ids of users mentioned, and addresses.
 func (p *page) entities(s *scan.Scanner) (e entities) {
+	e.listed = s.At() == '{'
 	for ok := s.Enter('{'); ok; ok = s.More('}') {
 		k := s.Key()
 		switch k {

@@ -85,9 +85,12 @@ func written(raw string, p *feedlake.Post) {
 	p.URLs = values(entities.Get("urls"), "expanded_url")
 }
 
-// values are one field of the objects of an array.
+// values are one field of the objects of an array; nil when there is no array.
 func values(list gjson.Result, field string) []string {
-	var out []string
+	if !list.IsArray() {
+		return nil
+	}
+	out := []string{}
 	list.ForEach(func(_, v gjson.Result) bool {
 		if s := v.Get(field).Str; s != "" {
 			out = append(out, s)

@@ -7,11 +7,11 @@ import { table } from "./tile.js";
 const title = "Engagement by source";
 
 function drawEngagement(answer, body, tile) {
-  tile.sub.textContent = "mean over posts of (likes + replies + reposts) / followers";
+  tile.sub.textContent = "(likes + replies + reposts) / followers, both summed over the same posts";
   const rated = answer.data.rows.filter((r) => r.engagement_rate !== null).toReversed(); // ECharts draws upwards
   if (rated.length > 0) {
     draw(body, {
-      label: `Bar chart: mean engagement rate of ${rated.length} sources. The table below has the numbers.`,
+      label: `Bar chart: engagement rate of ${rated.length} sources. The table below has the numbers.`,
       options: (theme) => ({
         grid: { left: 4, right: 44, top: 4, bottom: 2, containLabel: true },
         yAxis: { type: "category", data: rated.map((r) => r.source), axisTick: { show: false }, axisLine: { show: false }, axisLabel: { color: theme.ink, fontSize: 12.5 } },
@@ -21,7 +21,7 @@ function drawEngagement(answer, body, tile) {
           data: rated.map((r) => ({ value: r.engagement_rate, itemStyle: { color: theme.color(sourceColor(r.source)), borderRadius: [0, 3, 3, 0] } })),
         }],
       }),
-      describe: (i) => ({ title: rated[i].source, lines: [[null, "mean rate", percent(rated[i].engagement_rate, 2)], [null, "rated posts", count(rated[i].rated_posts)]] }),
+      describe: (i) => ({ title: rated[i].source, lines: [[null, "rate", percent(rated[i].engagement_rate, 2)], [null, "rated posts", count(rated[i].rated_posts)]] }),
     });
     const el = body.querySelector(".chart");
     el.style.height = `${rated.length * 34 + 34}px`;
@@ -33,11 +33,11 @@ function numbers(answer) {
   const cell = (key, label, format, what) => (r) => num({ title: `${label} of ${r.source}`, value: r[key], text: format(r[key]), what, answer });
   return table("Engagement by source", [
     { label: "Source", cell: (r) => [sourceChip(r.source), " ", r.source] },
-    { label: "Rate", n: true, title: "mean engagement rate of a post", cell: cell("engagement_rate", "Mean engagement rate", (v) => percent(v, 2), "engagement_rate") },
+    { label: "Rate", n: true, title: "engagement of the rated posts / followers of their authors", cell: cell("engagement_rate", "Engagement rate", (v) => percent(v, 2), "engagement_rate") },
     { label: "Rated", n: true, title: "posts with reactions and followers known", cell: cell("rated_posts", "Rated posts", brief, "rated_posts") },
-    { label: "Likes", n: true, cell: cell("likes", "Likes", brief, "engagement") },
-    { label: "Reposts", n: true, cell: cell("reposts", "Reposts", brief, "engagement") },
-    { label: "Replies", n: true, wide: true, cell: cell("replies", "Replies", brief, "engagement") },
+    { label: "Likes", n: true, cell: cell("likes", "Likes", brief, "total_engagement") },
+    { label: "Reposts", n: true, cell: cell("reposts", "Reposts", brief, "total_engagement") },
+    { label: "Replies", n: true, wide: true, cell: cell("replies", "Replies", brief, "total_engagement") },
   ], answer.data.rows, { class: "scroll free tight" });
 }
 

@@ -37,7 +37,8 @@ export function open(about) {
     part("Run it yourself", h("pre", { class: "wrap" }, p.command), p.command),
     part("Snapshots", p.tables.length === 0 ? h("p", { class: "muted" }, "None: the table is not built yet.") : p.tables.map(tableRef)),
     p.models.length > 0 && part("Models", p.models.map((m) => h("p", { class: "ref" }, m.model, " ", h("strong", {}, `version ${m.version}`)))),
-    p.built_by.length > 0 && part("Rows made by", p.built_by.map(build)),
+    p.built_by.length > 0 && part("Rows made by", [...p.built_by.map(build),
+      p.builds > p.built_by.length && h("p", { class: "muted" }, `The newest ${p.built_by.length} of ${p.builds} builds.`)]),
     h("p", { class: "muted" }, p.as_of ? `As of ${instant(p.as_of)}.` : "The lake is empty.")));
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;

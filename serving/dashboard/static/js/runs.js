@@ -4,7 +4,7 @@ import { num, open } from "./panel.js";
 import { table } from "./tile.js";
 
 const title = "Recent runs";
-const looks = { done: "good", partial: "warn", cancelled: "warn", failed: "bad", rejected: "bad" };
+const looks = { done: "good", partial: "warn", cancelled: "warn", failed: "bad", rejected: "bad", abandoned: "bad" };
 
 const facts = (r) => [["run", r.run_id], ["job", r.job], ["state", r.state], ["started", instant(r.started_at)], ["ended", instant(r.ended_at)],
   ["posts landed", count(r.posts)], ["records rejected", count(r.rejects)], ["posts scored", count(r.scored)], ["steps", count(r.steps)], ...(r.error ? [["error", r.error]] : [])];

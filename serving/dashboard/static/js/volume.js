@@ -18,7 +18,7 @@ function pivot({ rows, unit }) {
 
 function drawVolume(answer, body, tile) {
   const { at, series, when, label } = pivot(answer.data);
-  tile.sub.textContent = `by ${answer.data.unit} of creation (UTC) and source`;
+  tile.sub.textContent = `by ${answer.data.unit} of creation (UTC) and source` + (series.length > 1 ? "; a post that two sources bring counts once" : "");
   const total = (i) => series.reduce((n, [, v]) => n + v[i], 0);
   body.append(h("ul", { class: "legend" }, series.map(([s, v]) => {
     const value = v.reduce((a, b) => a + b, 0);

@@ -1,0 +1,51 @@
+package hackernews_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/simulate/serve"
+	"github.com/feedlake/feedlake/ingest/sourcetest"
+)
+
+// harmed simulates Hacker News with what harms one feed, one author and some records.
+func harmed(now func() time.Time) (*serve.Server, error) {
+	return serve.New("hackernews", serve.Options{Seed: 7, Posts: 400, Days: 1, Now: now, Faults: []serve.Fault{serve.BadFeed, serve.Suspended, serve.Garbled}})
+}
+
+// TestHarmed reads all but the records that nobody can read.
+func TestHarmed(t *testing.T) {
+	for _, c := range configs() {
+		t.Run(c.Mode, func(t *testing.T) {
+			t.Parallel()
+			sourcetest.Apart(t, harmed, nil, nil, func(t *testing.T, env ingest.Env, _ *serve.Server, url string) ingest.Source {
+				return open(t, env, url, c)
+			})
+		})
+	}
+}
+
+// growing simulates Hacker News, whose counts grow with time.
+func growing(now func() time.Time) (sourcetest.Server, error) {
+	return serve.New("hackernews", serve.Options{Seed: 7, Posts: 200, Days: 1, Now: now, Faults: []serve.Fault{serve.Grow}})
+}
+
+// TestChanged tells posts again whose counts have changed.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	sourcetest.Changed(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+		t.Helper()
+		c := configs()[0]
+		c.Overlap = 6 * time.Hour
+		return open(t, env, url, c)
+	})
+}
+
+// TestLooked reads the posts of a day once more.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	for _, c := range configs() {
+		sourcetest.Looked(t, growing, func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) })
+	}
+}
