@@ -47,9 +47,10 @@ demo: build ## the whole path on simulated posts, then the dashboard on http://l
 demo-sources: build ## the same over six simulated networks, as over the real ones
 	@bin/feedlake demo --sources
 
-# Tests run with the race detector, but for those that could only be slower by it: the whole path (TestWhole…), which runs
-# the program as people have it, and packages that start no goroutine (plain_test.go looks).
+# Tests run with the race detector, but for those that could only be slower by it: TestWhole…, which run the whole path, or
+# one of its stages on all real data, as people have it; and packages that start no goroutine (plain_test.go looks).
 PLAIN    := sql training transforms
+WHOLE     = $(sort $(dir $(addprefix ./,$(shell git grep --untracked -l '^func TestWhole' '*_test.go'))))
 # Packages of tests that need services: only these are built for them.
 SERVICES  = $(sort $(dir $(addprefix ./,$(shell git ls-files -co --exclude-standard '*_services_test.go'))))
 
@@ -63,7 +64,7 @@ test: deps ## vet, format, the import rule and all tests, with the race detector
 		infra/dev/gotest.py $(DEPS)/test.log \
 		-race -vet=all -timeout 20m -skip '^TestWhole' $$race + \
 		-vet=all -timeout 20m $$plain + \
-		-vet=off -timeout 20m -run '^TestWhole' ./cmd/feedlake
+		-vet=off -timeout 20m -run '^TestWhole' $(WHOLE)
 
 .PHONY: services-up
 services-up: deps ## install and start PostgreSQL, MinIO, versitygw and Spark on this machine
