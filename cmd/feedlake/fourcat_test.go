@@ -60,7 +60,7 @@ func TestFourCAT(t *testing.T) {
 4cat-reddit,ghi,comment,12:10,other,deeper,,,,def,1,,,
 4cat-x,1752600000000000001,post,12:00,a,"Hi,|you ""all""",en,cats+dogs,b+c,,9,4,,
 4cat-x,1752600000000000002,repost,12:01,a,RT @b: x,en,,b,,,,,
-4cat-x,1752600000000000003,reply,12:02,a,yes,und,,b,,0,0,0,11
+4cat-x,1752600000000000003,reply,12:02,a,yes,,,b,,0,0,0,11
 `
 	if d := cmp.Diff(want, out); d != "" {
 		t.Error(d)
