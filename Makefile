@@ -47,13 +47,24 @@ demo: build ## the whole path on simulated posts, then the dashboard on http://l
 demo-sources: build ## the same over six simulated networks, as over the real ones
 	@bin/feedlake demo --sources
 
+# Tests run with the race detector, but for those that could only be slower by it: TestWhole…, which run the whole path, or
+# one of its stages on all real data, as people have it; and packages that start no goroutine (plain_test.go looks).
+PLAIN    := sql training transforms
+WHOLE     = $(sort $(dir $(addprefix ./,$(shell git grep --untracked -l '^func TestWhole' '*_test.go'))))
+# Packages of tests that need services: only these are built for them.
+SERVICES  = $(sort $(dir $(addprefix ./,$(shell git ls-files -co --exclude-standard '*_services_test.go'))))
+
 .PHONY: test
 test: deps ## vet, format, the import rule and all tests, with the race detector
 	@infra/dev/postgres.sh install
 	@infra/dev/chromium.sh install
 	@bad=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); [ -z "$$bad" ] || { echo "error: not formatted, run make fmt:" $$bad >&2; exit 1; }
 	@echo "==> testing"
-	@infra/dev/gotest.py $(DEPS)/test.log -race -vet=all -timeout 30m ./...
+	@all="$$(go list ./...)" && plain="$$(go list $(addprefix ./,$(PLAIN)))" && race="$$(grep -vxF "$$plain" <<<"$$all")" && \
+		infra/dev/gotest.py $(DEPS)/test.log \
+		-race -vet=all -timeout 20m -skip '^TestWhole' $$race + \
+		-vet=all -timeout 20m $$plain + \
+		-vet=off -timeout 20m -run '^TestWhole' $(WHOLE)
 
 .PHONY: services-up
 services-up: deps ## install and start PostgreSQL, MinIO, versitygw and Spark on this machine
@@ -67,7 +78,7 @@ services-down: ## stop them
 .PHONY: test-services
 test-services: services-up ## the tests that need real services
 	@echo "==> testing on services"
-	@eval "$$(infra/dev/services.sh env)" && infra/dev/gotest.py $(DEPS)/test-services.log -tags duckdb_arrow,services -run '^TestService' -vet=all -timeout 40m ./...
+	@eval "$$(infra/dev/services.sh env)" && infra/dev/gotest.py $(DEPS)/test-services.log -tags duckdb_arrow,services -run '^TestService' -vet=all -timeout 20m $(SERVICES)
 
 .PHONY: run-service
 run-service: build services-up ## examples/service.yaml on these services: S3, a catalog in PostgreSQL, Spark at hand

@@ -27,7 +27,7 @@ var stages = []string{"ingest", "transforms", "training", "serving", "schedules"
 // helpers are the packages below a stage that its implementations share; a
 // package whose name ends in "test" is one too. Every other package below a
 // stage is an implementation.
-var helpers = []string{"ingest/mapping", "ingest/api", "ingest/frontier", "ingest/wire"}
+var helpers = []string{"ingest/mapping", "ingest/api", "ingest/frontier", "ingest/rounds", "ingest/wire"}
 
 // pkg is what `go list -json` says of a package.
 type pkg struct {

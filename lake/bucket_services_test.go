@@ -68,15 +68,20 @@ func bucketHome(t *testing.T, endpoint string) home {
 	}
 }
 
-func TestServiceLakeOnMinIO(t *testing.T) { keepsPromises(t, bucketHome(t, "FEEDLAKE_TEST_S3")) }
+func TestServiceLakeOnMinIO(t *testing.T) {
+	t.Parallel()
+	keepsPromises(t, bucketHome(t, "FEEDLAKE_TEST_S3"))
+}
 
 func TestServiceLakeOnVersityGW(t *testing.T) {
+	t.Parallel()
 	keepsPromises(t, bucketHome(t, "FEEDLAKE_TEST_S3_OTHER"))
 }
 
 // TestServiceSecondMachine opens one lake from two folders: what one commits the
 // other reads, and neither keeps anything that the other would need.
 func TestServiceSecondMachine(t *testing.T) {
+	t.Parallel()
 	place := bucketHome(t, "FEEDLAKE_TEST_S3")(t)
 	one := openAt(t, place, nil)
 	place.Dir = t.TempDir()
@@ -105,6 +110,7 @@ func TestServiceSecondMachine(t *testing.T) {
 // TestServiceMirror brings files of one machine to another and lets only one
 // claim a name.
 func TestServiceMirror(t *testing.T) {
+	t.Parallel()
 	place := bucketHome(t, "FEEDLAKE_TEST_S3")(t)
 	one := openAt(t, place, nil)
 	place.Dir = t.TempDir()
@@ -162,6 +168,7 @@ func TestServiceMirror(t *testing.T) {
 
 // TestServiceDirect lets DuckDB read the bucket itself, with its extension.
 func TestServiceDirect(t *testing.T) {
+	t.Parallel()
 	place := bucketHome(t, "FEEDLAKE_TEST_S3")(t)
 	place.Direct = true
 	l := openAt(t, place, nil)
@@ -192,6 +199,7 @@ func TestServiceDirect(t *testing.T) {
 // TestServiceCareInBucket compacts, expires, sweeps and restores a table whose
 // files are objects: rows stay, and only what nobody names goes.
 func TestServiceCareInBucket(t *testing.T) {
+	t.Parallel()
 	place := bucketHome(t, "FEEDLAKE_TEST_S3")(t)
 	l := openAt(t, place, nil)
 	if err := l.Ensure(t.Context(), lake.RawPosts()); err != nil {

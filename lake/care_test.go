@@ -119,7 +119,10 @@ func crash(t *testing.T, dir string, op careOperation, i int, after bool, want [
 	t.Helper()
 	name := fmt.Sprintf("operation %d, after %v", i, after)
 	open := func(ic lake.Interceptor) *lake.Lake {
-		l, err := lake.Open(t.Context(), lake.Config{Dir: dir, Now: func() time.Time { return time.Now().Add(month) }, Log: slog.New(slog.DiscardHandler), Intercept: ic})
+		l, err := lake.Open(t.Context(), lake.Config{
+			Dir: dir, Now: time.Now, Log: slog.New(slog.DiscardHandler), Intercept: ic,
+			StorageNow: func(context.Context) (time.Time, error) { return time.Now().Add(month), nil },
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

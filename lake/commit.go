@@ -154,7 +154,7 @@ func (l *Lake) tryCommit(ctx context.Context, t *table.Table, c Commit) (Snapsho
 	}
 	props := iceberg.Properties{}
 	maps.Copy(props, c.Summary)
-	undo, err := undoOf(t.Properties(), c.Set)
+	undo, err := l.undoOf(ctx, t, c.Set)
 	if err != nil {
 		return Snapshot{}, err
 	}

@@ -31,8 +31,11 @@ type ExpireOptions struct {
 	// go are rebuilt whole, a writer that is just at work may end with
 	// feedlake.ErrUnknown, and one that repeats a commit of unknown outcome may
 	// land it twice.
-	All    bool
-	DryRun bool // only say what would go
+	All bool
+	// Running are the runs that are under way, by the names that MarkRun knows:
+	// snapshots that were current since the oldest of them began stay.
+	Running []string
+	DryRun  bool // only say what would go
 }
 
 // ExpireReport tells what Expire did, or would do.
@@ -102,7 +105,10 @@ func (l *Lake) tryExpire(ctx context.Context, name string, o ExpireOptions, rep 
 	if err != nil {
 		return err
 	}
-	e := expiry{name: name, o: o, now: l.now(), said: said}
+	e := expiry{name: name, o: o, said: said}
+	if err := e.readTimes(ctx, l, t); err != nil {
+		return err
+	}
 	gone, stay := e.sort(t.Metadata())
 	rep.Held, rep.Kept, rep.Expired = e.held, len(stay), idsOf(gone)
 	if len(gone) == 0 {
@@ -180,9 +186,22 @@ func (t *ExpiredTable) count(before, after reached) []string {
 type expiry struct {
 	name string
 	o    ExpireOptions
-	now  time.Time
+	now  time.Time           // by the storage's clock, as the next two
+	at   map[int64]time.Time // when each snapshot was written
+	runs time.Time           // when the oldest run that is under way began; zero: none is
 	said mentions
 	held []HeldSnapshot
+}
+
+func (e *expiry) readTimes(ctx context.Context, l *Lake, t *table.Table) (err error) {
+	if e.now, err = l.storageNow(ctx); err != nil {
+		return err
+	}
+	if e.runs, err = oldest(ctx, l.store.notes(), e.o.Running); err != nil {
+		return err
+	}
+	e.at, err = writtenAt(ctx, t)
+	return err
 }
 
 func (e *expiry) sort(meta table.Metadata) (gone, stay []table.Snapshot) {
@@ -198,8 +217,9 @@ func (e *expiry) sort(meta table.Metadata) (gone, stay []table.Snapshot) {
 	until := e.now      // when the next newer one took its place
 	for i, s := range list {
 		why := e.reason(s, refs)
-		young := !e.o.All && (i < e.o.KeepLast || e.now.Sub(until) <= e.o.OlderThan)
-		until = time.UnixMilli(s.TimestampMs)
+		used := !e.runs.IsZero() && !until.Before(e.runs)
+		young := !e.o.All && (i < e.o.KeepLast || e.now.Sub(until) <= e.o.OlderThan || used)
+		until = e.at[s.SnapshotID]
 		keep[s.SnapshotID] = young || why != ""
 		if why != "" && refs[s.SnapshotID] != table.MainBranch {
 			oldest = s.SequenceNumber // from the newest on

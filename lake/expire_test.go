@@ -1,6 +1,7 @@
 package lake_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -26,6 +27,7 @@ func openLater(t testing.TB, dir string, ahead time.Duration, ic lake.Intercepto
 func openLaterAt(t testing.TB, c lake.Config, ahead time.Duration) *lake.Lake {
 	t.Helper()
 	c.Now, c.Log = func() time.Time { return time.Now().Add(ahead) }, slog.New(slog.DiscardHandler)
+	c.StorageNow = func(context.Context) (time.Time, error) { return c.Now(), nil }
 	l, err := lake.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

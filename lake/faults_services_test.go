@@ -83,6 +83,7 @@ func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // TestServiceCommitsThroughFaults commits while the way to the store is bad; who
 // gets an error says the same commit again. Every row is there once.
 func TestServiceCommitsThroughFaults(t *testing.T) {
+	t.Parallel()
 	place := bucketHome(t, "FEEDLAKE_TEST_S3")(t)
 	sound := openAt(t, place, nil)
 	if err := sound.Ensure(t.Context(), lake.RawPosts()); err != nil {

@@ -21,7 +21,8 @@ import (
 type CheckOptions struct {
 	Tables []string // none: all
 	// Duplicates counts the rows of files that share their key with an earlier
-	// one; nil: keys are not looked at.
+	// one; nil: keys are not looked at. In tables of landed rows that is no
+	// problem, and CheckReport.Repeated counts them.
 	Duplicates func(ctx context.Context, table string, key []string, cols []Column, files []File) (int64, error)
 }
 
@@ -29,8 +30,9 @@ type CheckOptions struct {
 type CheckReport struct {
 	Tables    int       `json:"tables"`
 	Snapshots int       `json:"snapshots"`
-	Files     int       `json:"files"` // data files, each once
-	Rows      int64     `json:"rows"`  // of the current snapshots
+	Files     int       `json:"files"`    // data files, each once
+	Rows      int64     `json:"rows"`     // of the current snapshots
+	Repeated  int64     `json:"repeated"` // rows that were delivered more than once, of tables where they may be
 	Problems  []Problem `json:"problems"`
 }
 
@@ -291,11 +293,23 @@ func (i *inspection) keys(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for doubled keys: %w", err)
 	}
-	if n > 0 {
-		i.problems = append(i.problems, Problem{Table: i.table, Snapshot: cur.ID, What: fmt.Sprintf("%d rows have the key (%s) of another row", n, key)})
-		i.bad[cur.ID] = true
+	switch {
+	case landedTable(i.table):
+		i.rep.Repeated += n
+	case n > 0:
+		p := Problem{Table: i.table, Snapshot: cur.ID, What: fmt.Sprintf("%d rows have the key (%s) of another row", n, key)}
+		p.Hint = fmt.Sprintf("build it anew: feedlake transform --full %s", i.table)
+		if isFixed(i.table) {
+			p.Hint = "no row is lost, but numbers made from it may be too high; please report it with what feedlake lake log " + i.table + " shows"
+		}
+		i.problems = append(i.problems, p)
 	}
 	return nil
+}
+
+// isFixed reports whether feedlake itself writes a table, not a model.
+func isFixed(name string) bool {
+	return slices.ContainsFunc(Fixed(), func(s Spec) bool { return s.Name == name })
 }
 
 // advise gives every problem its next step.
@@ -311,8 +325,12 @@ func (i *inspection) advise() {
 	for n := range i.problems {
 		p := &i.problems[n]
 		switch {
+		case p.Hint != "":
 		case p.Snapshot != cur:
 			p.Hint = "the current snapshot does not need it; feedlake lake expire lets this one go"
+		case sound != 0 && landedTable(i.table):
+			p.Hint = fmt.Sprintf("bring it back from a backup. Only without one: feedlake lake restore %s %d goes back to before it; "+
+				"the next run brings again what came since, as far as its sources still have it", i.table, sound)
 		case sound != 0:
 			p.Hint = fmt.Sprintf("bring it back from a backup, or go back: feedlake lake restore %s %d", i.table, sound)
 		default:

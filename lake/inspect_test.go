@@ -188,7 +188,48 @@ func TestCheckMetadataAndKeys(t *testing.T) {
 		}
 		return 1, nil
 	}})
-	if len(rep.Problems) != 2 || !strings.Contains(rep.Problems[0].What, "metadata is not readable") || !strings.Contains(rep.Problems[1].What, "1 rows have the key") {
-		t.Errorf("problems %+v", rep.Problems)
+	if len(rep.Problems) != 1 || !strings.Contains(rep.Problems[0].What, "metadata is not readable") || rep.Repeated != 1 {
+		t.Errorf("%d repeated, problems %+v", rep.Repeated, rep.Problems)
+	}
+}
+
+// TestCheckKeysByTable wants a key that stands twice to be a problem only where
+// it may not, and no advice that takes rows away.
+func TestCheckKeysByTable(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir(), nil)
+	derived := lake.Spec{Name: "features.x", Columns: []lake.Column{{Name: "source", Type: "VARCHAR"}}, Key: []string{"source"}}
+	specs := append(lake.Fixed(), derived)
+	type row struct {
+		Source string `parquet:"source,optional"`
+	}
+	for _, s := range specs {
+		s.Partition, s.Columns = nil, derived.Columns // one file serves all
+		if err := l.Ensure(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		path, err := lake.WriteRows(t.Context(), l, s.Name, "", []row{{"a"}, {"a"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit(t, l, lake.Commit{Table: s.Name, Add: []string{path}})
+	}
+	rep := check(t, l, lake.CheckOptions{Duplicates: func(context.Context, string, []string, []lake.Column, []lake.File) (int64, error) { return 1, nil }})
+	problem := map[string]lake.Problem{}
+	for _, p := range rep.Problems {
+		problem[p.Table] = p
+	}
+	landed := int64(0)
+	for _, s := range specs {
+		p, bad := problem[s.Name]
+		if s.Landed {
+			landed++
+		}
+		if bad == s.Landed || strings.Contains(p.Hint, "restore") || bad && p.Hint == "" {
+			t.Errorf("%s, landed %v: problem %v, hint %q", s.Name, s.Landed, bad, p.Hint)
+		}
+	}
+	if rep.Repeated != landed || landed == 0 || !strings.Contains(problem["features.x"].Hint, "transform --full features.x") {
+		t.Errorf("%d repeated, want %d; %+v", rep.Repeated, landed, problem["features.x"])
 	}
 }

@@ -50,9 +50,12 @@ type Config struct {
 	recovering bool   // Recover opens it: it may lack what the warehouse holds
 	scratch    string // a file in place of catalog.db
 
-	Now       func() time.Time // the clock; required
-	Log       *slog.Logger     // required
-	Intercept Interceptor      // nil: none
+	Now func() time.Time // the clock; required
+	// StorageNow is the clock that ages of files and snapshots are told by; nil:
+	// the storage's own. Only tests need another.
+	StorageNow func(ctx context.Context) (time.Time, error)
+	Log        *slog.Logger // required
+	Intercept  Interceptor  // nil: none
 }
 
 // Lake is an open lake. It is safe for concurrent use, by several processes
@@ -60,6 +63,7 @@ type Config struct {
 type Lake struct {
 	dir    string
 	now    func() time.Time
+	clock  func(ctx context.Context) (time.Time, error) // Config.StorageNow
 	log    *slog.Logger
 	ic     Interceptor
 	db     *sql.DB
@@ -87,7 +91,7 @@ func Open(ctx context.Context, c Config) (*Lake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lake %s: %w", c.Dir, err)
 	}
-	l := &Lake{turns: make(chan struct{}, 1), dir: dir, direct: c.Direct, now: c.Now, log: c.Log, ic: c.Intercept, s3: withRegion(c.S3), codec: &zstd.Codec{Level: zstd.SpeedFastest}}
+	l := &Lake{turns: make(chan struct{}, 1), dir: dir, direct: c.Direct, now: c.Now, clock: c.StorageNow, log: c.Log, ic: c.Intercept, s3: withRegion(c.S3), codec: &zstd.Codec{Level: zstd.SpeedFastest}}
 	if l.ic == nil {
 		l.ic = func(_, _ string, do func() error) error { return do() }
 	}

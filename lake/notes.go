@@ -28,6 +28,11 @@ type notes interface {
 	// list names what lies directly in a folder: files, and folders with a slash
 	// at their end. A folder that is missing is empty.
 	list(ctx context.Context, folder string) ([]string, error)
+	// modified is when a note was written, by the storage's clock;
+	// feedlake.ErrNotFound when there is none.
+	modified(ctx context.Context, name string) (time.Time, error)
+	// remove deletes a note; a missing one is no error.
+	remove(ctx context.Context, name string) error
 	// now is the clock of the storage, by the time it gives to a new file.
 	now(ctx context.Context) (time.Time, error)
 }
@@ -110,11 +115,31 @@ func (f folderNotes) now(ctx context.Context) (time.Time, error) {
 	if err := f.write(ctx, name, nil, true); err != nil {
 		return time.Time{}, err
 	}
+	return f.modified(ctx, name)
+}
+
+func (f folderNotes) modified(ctx context.Context, name string) (time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return time.Time{}, err
+	}
 	info, err := os.Stat(f.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, fmt.Errorf("look at %s: %w", name, feedlake.ErrNotFound)
+	}
 	if err != nil {
 		return time.Time{}, err
 	}
 	return info.ModTime(), nil
+}
+
+func (f folderNotes) remove(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := os.Remove(f.path(name)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // bucketNotes are notes in a bucket.
@@ -143,6 +168,14 @@ func (b bucketNotes) now(ctx context.Context) (time.Time, error) {
 	if err := b.write(ctx, probeName, []byte(rand.Text()), true); err != nil {
 		return time.Time{}, err
 	}
-	o, err := b.s3.Stat(ctx, b.key(probeName))
+	return b.modified(ctx, probeName)
+}
+
+func (b bucketNotes) modified(ctx context.Context, name string) (time.Time, error) {
+	o, err := b.s3.Stat(ctx, b.key(name))
 	return o.Modified, err
+}
+
+func (b bucketNotes) remove(ctx context.Context, name string) error {
+	return b.s3.Remove(ctx, b.key(name))
 }

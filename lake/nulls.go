@@ -12,6 +12,10 @@ import (
 // blockRows is how many rows parquet-go looks at together for NULLs.
 const blockRows = 64
 
+// pieceBytes is about how much text goes to parquet-go at once, where a row is
+// not longer: it writes pages out only between two pieces.
+const pieceBytes = 4 << 20
+
 // A blockWriter hands rows to parquet-go in pieces in which NULL stays NULL.
 //
 // Version 0.32.0 of the library looks at 64 rows of a column at a time, as a
@@ -24,11 +28,13 @@ const blockRows = 64
 // time. The whole report is in docs/adr/0016-null-stays-null.md.
 //
 // A blockWriter cuts a block after such values. Values that end with the block
-// are written right, and a block of two rows always is.
+// are written right, and a block of two rows always is. It also cuts where much
+// text comes together.
 type blockWriter struct {
 	fields [][]int // places of the fields that the fault concerns
 	values []uint64
-	group  int // rows in the open row group: the library cuts blocks at its end too
+	bytes  [blockRows]int // of text in the rows of the block
+	group  int            // rows in the open row group: the library cuts blocks at its end too
 }
 
 // newBlockWriter finds the fields of a row type that the fault concerns.
@@ -84,8 +90,8 @@ func (b *blockWriter) write(rows reflect.Value, piece func(from, to int) error) 
 	for from := 0; from < rows.Len(); {
 		n := min(blockRows, rows.Len()-from, RowsPerGroup-b.group)
 		b.look(rows, from, n)
-		for end := from + n; from < end; {
-			n := b.safe(end - from)
+		for begin, end := from, from+n; from < end; {
+			n := b.safe(b.light(from-begin, end-from))
 			if err := piece(from, from+n); err != nil {
 				return err
 			}
@@ -104,13 +110,33 @@ func (b *blockWriter) look(rows reflect.Value, from, n int) {
 	clear(b.values)
 	for i := range n {
 		row := rows.Index(from + i)
+		b.bytes[i] = 0
 		for f, place := range b.fields {
 			v := row.FieldByIndex(place)
-			if v.Kind() == reflect.String && v.Len() > 0 || v.Kind() != reflect.String && !v.IsZero() {
+			set := false
+			if v.Kind() == reflect.String {
+				set = v.Len() > 0
+				b.bytes[i] += v.Len()
+			} else {
+				set = !v.IsZero()
+			}
+			if set {
 				b.values[f] |= 1 << i
 			}
 		}
 	}
+}
+
+// light returns how many of n rows of the block, from one on, are not too much
+// text for one piece.
+func (b *blockWriter) light(from, n int) int {
+	sum := 0
+	for i := range n {
+		if sum += b.bytes[from+i]; sum > pieceBytes {
+			return max(i, 1)
+		}
+	}
+	return n
 }
 
 // safe returns how many of the next n rows may be written at once.

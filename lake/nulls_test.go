@@ -217,6 +217,44 @@ func TestNullStaysNullAcrossRowGroups(t *testing.T) {
 	}
 }
 
+// TestNullStaysNullBesideLongTexts has texts so long that few rows go to the
+// library at once.
+func TestNullStaysNullBesideLongTexts(t *testing.T) {
+	t.Parallel()
+	type row struct {
+		N    int64  `parquet:"n"`
+		Text string `parquet:"text,optional"`
+		Rare string `parquet:"rare,optional"`
+	}
+	l, db := open(t, t.TempDir(), nil), duck(t)
+	long := strings.Repeat("x", 5<<20)
+	for _, every := range []int{1, 2, 3, 5} {
+		rows, want := make([]row, 20), make([]string, 20)
+		for i := range rows {
+			rows[i].N, want[i] = int64(i), "["
+			if i%7 == 1 {
+				rows[i].Rare = "r"
+			}
+			if i%every == 0 {
+				rows[i].Text = long[:(i%4)*(5<<18)]
+			}
+			for _, s := range []string{rows[i].Text, rows[i].Rare} {
+				if s == "" {
+					want[i] += "null,"
+				} else {
+					want[i] += fmt.Sprint(len(s), ",")
+				}
+			}
+			want[i] = strings.TrimSuffix(want[i], ",") + "]"
+		}
+		path := writeCalls(t.Context(), t, l, [][]row{rows})
+		got := scan[string](t, db, fmt.Sprintf("select json_array(length(text), length(rare))::varchar from '%s' order by n", path))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("a text in every %d rows (-want +got)\n%s", every, diff)
+		}
+	}
+}
+
 // TestPostsHoldNullForNothing says it of raw.posts, column by column: a zero
 // time, place and reading are NULL as well.
 func TestPostsHoldNullForNothing(t *testing.T) {

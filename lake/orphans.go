@@ -32,7 +32,10 @@ type OrphanOptions struct {
 	// with Force, for a lake that nobody writes to.
 	OlderThan time.Duration
 	Force     bool
-	DryRun    bool // only say what would go
+	// Running are the runs that are under way, by the names that MarkRun knows:
+	// files as young as the oldest of them stay, whatever OlderThan and Force say.
+	Running []string
+	DryRun  bool // only say what would go
 }
 
 // OrphanReport tells what Orphans removed, or would remove.
@@ -67,7 +70,10 @@ func (l *Lake) Orphans(ctx context.Context, o OrphanOptions) (OrphanReport, erro
 			"a running writer may need files that young; --force, when nobody writes")
 	}
 	err := l.careful(ctx, "orphans", func() error {
-		s := sweep{l: l, before: l.now().Add(-o.OlderThan), tables: map[string]*listing{}}
+		s := sweep{l: l, tables: map[string]*listing{}}
+		if err := s.bound(ctx, o); err != nil {
+			return fmt.Errorf("orphans: %w", err)
+		}
 		if err := s.list(ctx); err != nil {
 			return fmt.Errorf("orphans: %w", err)
 		}
@@ -81,7 +87,7 @@ func (l *Lake) Orphans(ctx context.Context, o OrphanOptions) (OrphanReport, erro
 		if err := s.remove(ctx); err != nil {
 			return feedlake.Hint(fmt.Errorf("orphans: %w", err), "run again: the rest is found again")
 		}
-		return nil
+		return l.unmark(ctx, o.Running, s.before)
 	})
 	return rep, err
 }
@@ -89,16 +95,47 @@ func (l *Lake) Orphans(ctx context.Context, o OrphanOptions) (OrphanReport, erro
 // sweep is one search for orphans.
 type sweep struct {
 	l       *Lake
-	before  time.Time
+	before  time.Time // files of the warehouse that are younger stay
 	tables  map[string]*listing
 	spilled listing
 }
 
+// bound tells how old files must be: by the clock of the storage that they lie
+// in, and older than every run that is under way.
+func (s *sweep) bound(ctx context.Context, o OrphanOptions) error {
+	now, err := s.l.storageNow(ctx)
+	if err != nil {
+		return err
+	}
+	first, err := oldest(ctx, s.l.store.notes(), o.Running)
+	if err != nil {
+		return err
+	}
+	s.before = earlier(now.Add(-o.OlderThan), first)
+	if now, err = s.l.hereNow(ctx); err != nil {
+		return err
+	}
+	if first, err = s.l.oldestHere(ctx, o.Running); err != nil {
+		return err
+	}
+	s.spilled.before = earlier(now.Add(-o.OlderThan), first)
+	return nil
+}
+
+// earlier is the earlier of two times; a zero b counts as none.
+func earlier(a, b time.Time) time.Time {
+	if !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // listing is what lies in a table's folders and is old enough.
 type listing struct {
-	fsys  iceio.IO
-	files []OrphanFile
-	stale []string // staging folders, the deepest last
+	fsys   iceio.IO
+	before time.Time // what is younger stays
+	files  []OrphanFile
+	stale  []string // staging folders, the deepest last
 }
 
 // tableRoots are the folders that hold a table's files: Iceberg puts metadata
@@ -132,7 +169,7 @@ func (s *sweep) list(ctx context.Context) error {
 		if !ok {
 			return fmt.Errorf("list files of %s: storage %T: %w", name, fsys, errors.ErrUnsupported)
 		}
-		s.tables[name] = &listing{fsys: fsys}
+		s.tables[name] = &listing{fsys: fsys, before: s.before}
 		for _, root := range s.l.tableRoots(t) {
 			if err := s.walk(ctx, walker, root, s.tables[name]); err != nil {
 				return fmt.Errorf("list files of %s: %w", name, err)
@@ -165,7 +202,7 @@ func (s *sweep) walk(ctx context.Context, walker iceio.ListableIO, root string, 
 				return nil
 			case err != nil:
 				return err
-			case !info.ModTime().Before(s.before):
+			case !info.ModTime().Before(into.before):
 			case !d.IsDir():
 				into.files = append(into.files, OrphanFile{Path: localPath(path), Bytes: info.Size(), Modified: info.ModTime().UTC()})
 			case path != root && (into == &s.spilled || isStaging(path)):

@@ -38,6 +38,9 @@ func reachable(ctx context.Context, t *table.Table, snapshots []table.Snapshot) 
 	keep := map[int64]bool{}
 	for _, s := range snapshots {
 		keep[s.SnapshotID] = true
+		if undo := undoFileOf(meta, &s); undo != "" {
+			out[localPath(undo)] = -1
+		}
 	}
 	for f := range meta.Statistics() {
 		if keep[f.SnapshotID] {

@@ -2,10 +2,8 @@ package lake
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -16,19 +14,8 @@ import (
 	"github.com/feedlake/feedlake"
 )
 
-// summaryUndo keeps, in a snapshot that moved state properties, what they were
-// before: a JSON object, "" for absent. Restore walks back along it.
-const summaryUndo = "feedlake.undo"
-
 // summaryRestored names the snapshot whose rows a restore made current again.
 const summaryRestored = "feedlake.restored"
-
-// undoTooLong stands for an undo beyond maxUndo bytes: every commit rewrites all
-// summaries, so a long one would make the table slow for good.
-const (
-	undoTooLong = "too long"
-	maxUndo     = 2 << 10
-)
 
 // isState reports whether a property says something of the table's rows: a
 // cursor behind them, the inputs that they were made from. It goes back when
@@ -41,24 +28,6 @@ func isState(key string) bool {
 		}
 	}
 	return strings.HasPrefix(key, "feedlake.")
-}
-
-// undoOf spells what the state properties of set are before they are set.
-func undoOf(have map[string]string, set map[string]string) (string, error) {
-	undo := map[string]string{}
-	for k, v := range set {
-		if isState(k) && have[k] != v {
-			undo[k] = have[k]
-		}
-	}
-	text, err := json.Marshal(undo)
-	if err != nil {
-		return "", fmt.Errorf("spell properties: %w", err)
-	}
-	if len(text) > maxUndo {
-		return undoTooLong, nil
-	}
-	return string(text), nil
 }
 
 // At returns the snapshot that was current at an instant; feedlake.ErrNotFound
@@ -155,7 +124,7 @@ func (l *Lake) restoreCommit(ctx context.Context, t *table.Table, name string, s
 	if o.KeepState {
 		return c, nil
 	}
-	c.Set, err = stateAt(ctx, t, snapshot)
+	c.Set, err = l.stateAt(ctx, t, snapshot)
 	return c, err
 }
 
@@ -176,8 +145,8 @@ func missingFrom(a, b []File) []string {
 
 // stateAt finds the state properties as they were while a snapshot was current,
 // as far as they differ from today's; "" for one that was absent.
-func stateAt(ctx context.Context, t *table.Table, snapshot int64) (map[string]string, error) {
-	set, lost := undoTo(t.Metadata(), snapshot)
+func (l *Lake) stateAt(ctx context.Context, t *table.Table, snapshot int64) (map[string]string, error) {
+	set, lost := l.undoTo(ctx, t.Metadata(), snapshot)
 	if lost == "" {
 		return set, nil
 	}
@@ -201,32 +170,6 @@ func stateAt(ctx context.Context, t *table.Table, snapshot int64) (map[string]st
 		}
 	}
 	return set, nil
-}
-
-// undoTo walks back from the current snapshot; lost says where the way ends
-// before it gets there.
-func undoTo(meta table.Metadata, snapshot int64) (set map[string]string, lost string) {
-	set = map[string]string{}
-	for s := meta.CurrentSnapshot(); s != nil && s.SnapshotID != snapshot; {
-		var undo map[string]string
-		text := ""
-		if s.Summary != nil {
-			text = s.Summary.Properties[summaryUndo]
-		}
-		if err := json.Unmarshal([]byte(text), &undo); err != nil {
-			return nil, fmt.Sprintf("snapshot %d does not tell what it changed", s.SnapshotID)
-		}
-		maps.Copy(set, undo)
-		if s.ParentSnapshotID == nil {
-			return nil, "it is not among those before the current one"
-		}
-		parent := meta.SnapshotByID(*s.ParentSnapshotID)
-		if parent == nil {
-			return nil, fmt.Sprintf("snapshot %d has expired", *s.ParentSnapshotID)
-		}
-		s = parent
-	}
-	return set, ""
 }
 
 // undoneBy tells the snapshots whose change a later restore took away: those

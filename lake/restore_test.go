@@ -3,6 +3,8 @@ package lake_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -96,12 +98,22 @@ func TestRestoreRefusesUnknownState(t *testing.T) {
 	first := step(t, l, "a", "1", "", "1")
 	long := strings.Repeat("x", 4000)
 	second := step(t, l, "a", "2", "1", long)
-	step(t, l, "a", "3", long, "3") // its undo is too long to keep
+	step(t, l, "a", "3", long, "3") // its undo is a file
+	for _, f := range undoFiles(t, dir) {
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := l.Restore(ctx, "raw.posts", second.ID, lake.RestoreOptions{}); err != nil {
 		t.Fatalf("the metadata log still knows the state: %v", err)
 	}
 	if v := property(t, l, "feedlake.cursor.a"); v != long {
 		t.Errorf("cursor %.10q", v)
+	}
+	for _, f := range undoFiles(t, dir) {
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for i := range 25 { // it forgets
 		commit(t, l, lake.Commit{Set: map[string]string{"feedlake.cursor.b": fmt.Sprint(i)}})
@@ -120,6 +132,64 @@ func TestRestoreRefusesUnknownState(t *testing.T) {
 	}
 	if _, err := l.Restore(ctx, "raw.posts", 12345, lake.RestoreOptions{}); !errors.Is(err, feedlake.ErrNotFound) {
 		t.Errorf("unknown snapshot: %v", err)
+	}
+}
+
+func undoFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "warehouse", "raw.db", "posts", "metadata", "undo-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// TestRestoreWithLongCursors goes back beyond what the metadata log remembers
+// with sources whose cursors have a megabyte each; what keeps them lives as long
+// as the snapshots, through orphans and expiry.
+func TestRestoreWithLongCursors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := lakeWithPosts(t, dir, nil)
+	cursor := func(source string, n int) string {
+		return fmt.Sprintf("%s-%d-", source, n) + strings.Repeat("c", 1<<20)
+	}
+	sources := []string{"a", "b"}
+	was := map[string]string{}
+	var second lake.Snapshot
+	for n := 1; n <= 3; n++ {
+		for _, source := range sources {
+			s := step(t, l, source, fmt.Sprint(n), was[source], cursor(source, n))
+			was[source] = cursor(source, n)
+			if n == 2 {
+				second = s
+			}
+		}
+	}
+	metas := metadataFiles(t, lake.Config{Dir: dir})
+	for _, f := range metas[:len(metas)-1] { // the metadata log forgets
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := orphans(t, openLater(t, dir, month, nil), lake.OrphanOptions{}); len(got) != 0 {
+		t.Errorf("orphans took %v", got)
+	}
+	if _, err := l.Restore(t.Context(), "raw.posts", second.ID, lake.RestoreOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range sources {
+		if got := property(t, l, "feedlake.cursor."+source); got != cursor(source, 2) {
+			t.Errorf("cursor of %s: %.10q", source, got)
+		}
+	}
+	if d := cmp.Diff([]string{"a/1", "a/2", "b/1", "b/2"}, ids(t, l)); d != "" {
+		t.Error(d)
+	}
+	kept := len(undoFiles(t, dir))
+	expire(t, openLater(t, dir, month, nil), lake.ExpireOptions{KeepLast: 2})
+	if left := len(undoFiles(t, dir)); left == 0 || left >= kept {
+		t.Errorf("%d files of cursors after expiry, %d before", left, kept)
 	}
 }
 

@@ -29,7 +29,23 @@ type Spec struct {
 	Name      string
 	Columns   []Column
 	Partition []string
-	Key       []string
+	Key       []string // stands once in a snapshot, unless the rows are landed
+	// Landed rows come from outside and as often as they are delivered: a key may
+	// stand many times, and what reads them counts it once. Nothing here can
+	// compute them again.
+	Landed bool
+}
+
+// landedTable reports whether a table's rows are Landed. That is a matter of the
+// program, not of the table's properties, which keep what was thought when the
+// table was made.
+func landedTable(name string) bool {
+	for _, s := range Fixed() {
+		if s.Name == name {
+			return s.Landed
+		}
+	}
+	return false
 }
 
 // tableProperties keep commits cheap for years: merged manifests and a short

@@ -29,6 +29,7 @@ func RawPosts() Spec {
 			"network", "VARCHAR", "seq", "BIGINT", "reading", "BIGINT"),
 		Partition: []string{"source", "day(created_at)"},
 		Key:       []string{"source", "id", "observed_at"},
+		Landed:    true,
 	}
 }
 
@@ -39,7 +40,8 @@ func RawRejects() Spec {
 		Name: "raw.rejects",
 		Columns: columns("source", "VARCHAR", "reason", "VARCHAR", "payload", "VARCHAR",
 			"position", "VARCHAR", "rejected_at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
-		Key: []string{"source", "position", "run_id"},
+		Key:    []string{"source", "position", "run_id"},
+		Landed: true,
 	}
 }
 
@@ -76,7 +78,7 @@ func Labels() Spec {
 // SentimentScores is ml.sentiment_scores: what a version of the sentiment model
 // says of one text of a post, or why it says nothing (unscored: language or
 // empty). The version that judged a partition first judges what comes late to it
-// (docs/adr/0016); to judge again replaces the partition.
+// (docs/adr/0017); to judge again replaces the partition.
 func SentimentScores() Spec {
 	return Spec{
 		Name: "ml.sentiment_scores",
@@ -152,6 +154,7 @@ func Erased() Spec {
 		Name:    "ops.erasures",
 		Columns: columns("kind", "VARCHAR", "source", "VARCHAR", "hash", "VARCHAR", "at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
 		Key:     []string{"kind", "source", "hash"},
+		Landed:  true,
 	}
 }
 

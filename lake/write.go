@@ -73,7 +73,9 @@ func NewRowWriter[T any](l *Lake, name string, p Partition) (*RowWriter[T], erro
 	w.buf = bufio.NewWriterSize(w.file, 256<<10)
 	w.w = parquet.NewGenericWriter[T](w.buf,
 		parquet.Compression(l.codec),
-		parquet.MaxRowsPerRowGroup(RowsPerGroup))
+		parquet.MaxRowsPerRowGroup(RowsPerGroup),
+		parquet.DataPageStatistics(false), // four times the least or greatest value in each page's header, which no engine reads
+		parquet.SkipPageBounds("text"), parquet.SkipPageBounds("payload")) // as long as a record, and nobody looks for them by value
 	return w, nil
 }
 

@@ -1,6 +1,7 @@
 package transforms_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -83,7 +84,7 @@ func TestExpiryKeepsInputs(t *testing.T) {
 	r.compact(t)
 	r.land(post("late", "01-02", "late #y"))
 	r.compact(t)
-	later, err := lake.Open(t.Context(), lake.Config{Dir: r.lake.Dir(), Now: func() time.Time { return time.Now().Add(time.Hour) }, Log: discardLog()})
+	later, err := lake.Open(t.Context(), lake.Config{Dir: r.lake.Dir(), Now: time.Now, StorageNow: func(context.Context) (time.Time, error) { return time.Now().Add(time.Hour), nil }, Log: discardLog()})
 	if err != nil {
 		t.Fatal(err)
 	}

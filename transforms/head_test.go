@@ -69,6 +69,16 @@ func TestParseModel(t *testing.T) {
 	}
 }
 
+func TestParseLookup(t *testing.T) {
+	m, err := ParseModel("m.sql", []byte("-- model: a.b\n-- inputs: raw.t, ml.known lookup\n-- partition: day\n-- key: id\n\nselect 1 as id\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Input{{Table: "raw.t"}, {Table: "ml.known", Lookup: true}}, m.Inputs); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestHashFollowsWhatRowsDependOn(t *testing.T) {
 	base, err := ParseModel("m.sql", []byte(goodModel))
 	if err != nil {
@@ -84,6 +94,7 @@ func TestHashFollowsWhatRowsDependOn(t *testing.T) {
 		{"-- model: not the head any more\n", "\n", true},
 		{"1 as n", "2 as n", false},
 		{"back=28d", "back=7d", false},
+		{"features.entities back=28d", "features.entities lookup", false},
 		{"-- key: source, id", "-- key: id", false},
 		{"-- partition: source, day", "-- partition: day", false},
 	} {

@@ -483,3 +483,45 @@ func TestProgress(t *testing.T) {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 }
+
+// TestLookupComputesNothing adds rows to an input that a model only looks things
+// up in: nothing is computed, until another input changes, and then with them.
+func TestLookupComputesNothing(t *testing.T) {
+	r := newRig(t)
+	r.ensure(lake.Champions())
+	r.models(`-- model: features.known
+-- inputs: raw.posts, ml.champions lookup
+-- partition: source, day
+-- key: id
+
+select p.source, cast(p.created_at as date) as day, p.id, count(l.model) as labels
+from raw.posts p left join ml.champions l on l.model = p.id
+group by p.source, cast(p.created_at as date), p.id`)
+	label := func(id string) {
+		t.Helper()
+		path, err := lake.WriteRows(t.Context(), r.lake, "ml.champions", "", []struct {
+			Model      string    `parquet:"model,optional"`
+			Version    int64     `parquet:"version,optional"`
+			PromotedAt time.Time `parquet:"promoted_at,optional,timestamp(microsecond)"`
+			RunID      string    `parquet:"run_id,optional"`
+		}{{id, 1, time.Unix(0, 0), "r"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.lake.Commit(t.Context(), lake.Commit{Table: "ml.champions", Add: []string{path}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	label("a1")
+	r.land(post("a1", "01-01", "x"), post("b1", "01-02", "x"))
+	r.mustTransform()
+	label("b1")
+	if got := states(r.mustTransform())[transforms.UpToDate]; len(got) != 1 {
+		t.Errorf("new rows of a lookup: %v are up to date, want the model", got)
+	}
+	r.land(post("b2", "01-02", "x"))
+	wantPartitions(t, r.mustTransform(), "features.known", part("01-02"))
+	if got := fmt.Sprint(r.rows("SELECT id, labels FROM features.known ORDER BY id")); got != `[{"id":"a1","labels":1} {"id":"b1","labels":1} {"id":"b2","labels":0}]` {
+		t.Error(got)
+	}
+}

@@ -51,7 +51,7 @@ func TestBackfillMerged(t *testing.T) {
 				t.Fatalf("preview %s", out)
 			}
 			requests, breaks = 0, int(*p.Requests)-1
-			c.run(2, args...)
+			c.run(exitPartial, args...)
 			made := requests - 1 // the last was refused
 			breaks = 0
 			var left backfillPreview
@@ -87,7 +87,7 @@ func TestBackfillRefused(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	c.write("feedlake.yaml", "lake: {dir: lake}\nlog: {level: error}\nsources:\n  - {name: hn, kind: hackernews, with: {base_url: "+server.URL+"/api/v1}}\n")
-	_, errs := c.run(2, "backfill", "--source", "hn", "--from", "2026-02-21", "--to", "2026-02-27")
+	_, errs := c.run(exitPartial, "backfill", "--source", "hn", "--from", "2026-02-21", "--to", "2026-02-27")
 	if requests > 2 || !strings.Contains(errs, "6 slices missing") {
 		t.Errorf("%d requests:\n%s", requests, errs)
 	}

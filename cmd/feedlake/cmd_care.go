@@ -11,6 +11,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
+	"github.com/feedlake/feedlake/schedules"
 	"github.com/feedlake/feedlake/training"
 )
 
@@ -96,6 +97,9 @@ model, a score, a published mart or a table's state was made from.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) (err error) {
 				e.Tables = args
+				if e.Running, err = a.running(ctx); err != nil {
+					return err
+				}
 				if e.Keep, err = a.neededSnapshots(ctx); err != nil {
 					return err
 				}
@@ -108,6 +112,20 @@ model, a score, a published mart or a table's state was made from.`,
 	cmd.Flags().IntVar(&e.KeepLast, "keep-last", lake.DefaultExpireLast, "newest snapshots that stay in any case")
 	cmd.Flags().BoolVar(&e.DryRun, "dry-run", false, "only say what would go")
 	return cmd
+}
+
+// running names the runs that are under way: lake care leaves alone what they
+// may use.
+func (a *app) running(ctx context.Context) ([]string, error) {
+	runs, err := a.ledger.Runs(ctx, schedules.Filter{States: []schedules.State{schedules.Running}})
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(runs))
+	for i, r := range runs {
+		names[i] = r.ID
+	}
+	return names, nil
 }
 
 // neededSnapshots are those that models in use were fitted from and that places
@@ -182,13 +200,16 @@ func newOrphansCommand(o *options) *cobra.Command {
 		Use: "orphans", Short: "Remove files that no snapshot names: what crashes and lost races left",
 		Example: "  feedlake lake orphans --dry-run\n  feedlake lake orphans --older-than 72h", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error {
+			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) (err error) {
+				if or.Running, err = a.running(ctx); err != nil {
+					return err
+				}
 				rep, err := a.lake.Orphans(ctx, or)
 				return errors.Join(err, printOrphans(a, rep))
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&or.OlderThan, "older-than", lake.DefaultOrphanAge, "age that a file must have; longer than the longest run")
+	cmd.Flags().DurationVar(&or.OlderThan, "older-than", lake.DefaultOrphanAge, "age that a file must have")
 	cmd.Flags().BoolVar(&or.Force, "force", false, "allow an age below an hour: nobody writes")
 	cmd.Flags().BoolVar(&or.DryRun, "dry-run", false, "only say what would go")
 	return cmd
@@ -227,6 +248,8 @@ func newInspectCommand(o *options) *cobra.Command {
 		Long: `Look whether every snapshot that is kept can be read: its metadata, and each data
 file's place and size; of the newest snapshots also rows and partitions as the
 files tell them, and with --keys whether a key stands twice. It changes nothing.
+What was landed may repeat: sources deliver at least once, and a post's versions are
+rows. That is counted, and is no problem.
 A problem is exit code 4.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return inspectLake(ctx, a, args, keys) })

@@ -207,12 +207,21 @@ func (a *app) modelEval(ctx context.Context, path string, cols training.LabelCol
 	}
 	rep := evaluationReport{Model: modelSentiment, Version: card.Version, File: path, Bad: []training.BadLabel{}}
 	var examples []training.Example
+	const most = 256 << 20
+	size := 0
 	err = training.ReadLabels(f, path, format, cols,
 		func(l training.Labelled) error {
+			if size += len(l.Text); size > most {
+				return feedlake.Hint(fmt.Errorf("%s: texts of more than %d bytes: %w", path, most, feedlake.ErrConfig), "judge the model on a sample of them")
+			}
 			examples = append(examples, training.Example{Text: l.Text, Label: l.Label})
 			return nil
 		},
-		func(b training.BadLabel) { rep.Bad = append(rep.Bad, b) })
+		func(b training.BadLabel) {
+			if rep.Bad = append(rep.Bad, b); len(rep.Bad) > 1<<20 {
+				rep.Bad = rep.Bad[:1<<20]
+			}
+		})
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}

@@ -35,6 +35,9 @@ func inspectLake(ctx context.Context, a *app, tables []string, keys bool) (err e
 		}
 	} else {
 		printf(w, "%s, %s, %s, %s looked at\n", plural(int64(rep.Tables), "table"), plural(int64(rep.Snapshots), "snapshot"), plural(int64(rep.Files), "file"), plural(rep.Rows, "row"))
+		if rep.Repeated > 0 {
+			printf(w, "%s delivered more than once; each counts once in features and marts\n", plural(rep.Repeated, "row"))
+		}
 		for _, p := range rep.Problems {
 			at := p.Table
 			if p.Snapshot != 0 {

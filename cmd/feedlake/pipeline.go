@@ -122,7 +122,14 @@ func (a *app) onEnd(ctx context.Context, run schedules.Run) {
 
 // onStep shows on a terminal which step runs.
 func (a *app) onStep(ctx context.Context) func(schedules.Run, schedules.Step) {
+	marked := ""
 	return func(r schedules.Run, s schedules.Step) {
+		if marked != r.ID {
+			marked = r.ID
+			if err := a.lake.MarkRun(ctx, r.ID); err != nil { // lake care then waits for the run's end
+				a.log.WarnContext(ctx, "run not marked in the lake", "run", r.ID, "err", err)
+			}
+		}
 		if s.State.Ended() {
 			a.bars.done()
 			a.log.InfoContext(ctx, "step ended", "run", r.ID, "step", s.Job, "state", string(s.State),

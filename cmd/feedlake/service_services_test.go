@@ -136,6 +136,12 @@ func say(t *testing.T, dir string, args ...string) string {
 // their first column has.
 func tableCounts(t *testing.T, dir string) (rows, distinct map[string]int64) {
 	t.Helper()
+	var first []struct{ Name, Col string }
+	ask(t, dir, &first, "select schema_name || '.' || table_name as name, column_name as col from duckdb_columns() where not internal and column_index = 1")
+	columns := map[string]string{}
+	for _, f := range first {
+		columns[f.Name] = f.Col
+	}
 	var tables []struct {
 		Table string
 		Rows  int64
@@ -143,25 +149,34 @@ func tableCounts(t *testing.T, dir string) (rows, distinct map[string]int64) {
 	if err := json.Unmarshal([]byte(say(t, dir, "lake", "ls", "--json")), &tables); err != nil {
 		t.Fatal(err)
 	}
-	rows, distinct = map[string]int64{}, map[string]int64{}
+	rows = map[string]int64{}
+	var counts []string
 	for _, tbl := range tables {
 		rows[tbl.Table] = tbl.Rows
-		var show struct{ Columns []struct{ Name string } }
-		if err := json.Unmarshal([]byte(say(t, dir, "lake", "show", tbl.Table, "--json")), &show); err != nil {
-			t.Fatal(err)
+		if columns[tbl.Table] == "" {
+			t.Fatalf("table %s has no first column in sql, only %v have", tbl.Table, columns)
 		}
-		var n []struct{ N int64 }
-		q := fmt.Sprintf(`select count(distinct "%s") + max(case when "%[1]s" is null then 1 else 0 end) as n from %s`, show.Columns[0].Name, tbl.Table)
-		if tbl.Rows > 0 {
-			if err := json.Unmarshal([]byte(say(t, dir, "sql", "--json", q)), &n); err != nil {
-				t.Fatal(err)
-			}
-			distinct[tbl.Table] = n[0].N
-		} else {
-			distinct[tbl.Table] = 0
-		}
+		counts = append(counts, fmt.Sprintf(`select '%[1]s' as name, count(distinct "%[2]s") + coalesce(max(case when "%[2]s" is null then 1 end), 0) as n from %[1]s`,
+			tbl.Table, columns[tbl.Table]))
+	}
+	var found []struct {
+		Name string
+		N    int64
+	}
+	ask(t, dir, &found, strings.Join(counts, " union all "))
+	distinct = map[string]int64{}
+	for _, f := range found {
+		distinct[f.Name] = f.N
 	}
 	return rows, distinct
+}
+
+// ask reads the rows of a query.
+func ask(t *testing.T, dir string, into any, query string) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(say(t, dir, "sql", "--json", query)), into); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // othersRead wants pyiceberg, Spark and the DuckDB command line to count what

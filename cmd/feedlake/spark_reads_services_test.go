@@ -4,8 +4,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,42 +44,48 @@ func sparkCounts(t *testing.T, dir string) map[string]int64 {
 			t.Error(err)
 		}
 	}()
+	return sparkCount(t, a, e)
+}
+
+// sparkCount counts in one query: Spark starts slowly.
+func sparkCount(t *testing.T, a *app, e transforms.Engine) map[string]int64 {
+	t.Helper()
 	tables, err := a.lake.Tables(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts := map[string]int64{}
-	for _, table := range tables {
-		counts[table] = sparkCount(t, a, e, table)
+	q := transforms.Query{
+		Inputs: map[string][]lake.File{}, Columns: map[string][]lake.Column{}, Snapshots: map[string]int64{},
+		Staging: func(p lake.Partition) (string, error) { return a.lake.NewPath("test.count", p) },
 	}
-	return counts
+	var counts []string
+	for _, table := range tables {
+		counts = append(counts, fmt.Sprintf("select '%s' as name, count(*) as n from %[1]s", table))
+		cur, err := a.lake.Current(t.Context(), table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Inputs[table], err = a.lake.Files(t.Context(), table, cur.ID); err != nil {
+			t.Fatal(err)
+		}
+		if q.Columns[table], err = a.lake.Columns(t.Context(), table); err != nil {
+			t.Fatal(err)
+		}
+		q.Snapshots[table] = cur.ID
+	}
+	head := "-- model: test.count\n-- inputs: " + strings.Join(tables, ", ") + "\n-- key: name\n\n"
+	if q.Model, err = transforms.ParseModel("test/count.sql", []byte(head+strings.Join(counts, "\nunion all ")+"\n")); err != nil {
+		t.Fatal(err)
+	}
+	made, err := e.Run(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readCounts(t, a, made)
 }
 
-func sparkCount(t *testing.T, a *app, e transforms.Engine, table string) int64 {
+func readCounts(t *testing.T, a *app, made transforms.Output) map[string]int64 {
 	t.Helper()
-	m, err := transforms.ParseModel("test/count.sql", []byte("-- model: test.count\n-- inputs: "+table+"\n-- key: n\n\nselect count(*) as n from "+table+"\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cur, err := a.lake.Current(t.Context(), table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := a.lake.Files(t.Context(), table, cur.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cols, err := a.lake.Columns(t.Context(), table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := e.Run(t.Context(), transforms.Query{
-		Model: m, Inputs: map[string][]lake.File{table: files}, Columns: map[string][]lake.Column{table: cols}, Snapshots: map[string]int64{table: cur.ID},
-		Staging: func(p lake.Partition) (string, error) { return a.lake.NewPath("test.count", p) },
-	})
-	if err != nil {
-		t.Fatalf("%s: %v", table, err)
-	}
 	local, release, err := a.lake.Local(t.Context(), made.Files)
 	if err != nil {
 		t.Fatal(err)
@@ -88,9 +96,22 @@ func sparkCount(t *testing.T, a *app, e transforms.Engine, table string) int64 {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	var n int64
-	if err := db.SQL().QueryRowContext(t.Context(), "select n from ("+query.Select(made.Columns, local)+")").Scan(&n); err != nil {
+	rows, err := db.SQL().QueryContext(t.Context(), "select name, n from ("+query.Select(made.Columns, local)+")")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	defer rows.Close()
+	counts := map[string]int64{}
+	for rows.Next() {
+		var name string
+		var n int64
+		if err := rows.Scan(&name, &n); err != nil {
+			t.Fatal(err)
+		}
+		counts[name] = n
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return counts
 }

@@ -37,6 +37,9 @@ func newArrayReader(ctx context.Context, s *stream, rec records, e entry) (*arra
 		}
 		break
 	}
+	if n := assigned(s.window()); n > 0 {
+		s.advance(n)
+	}
 	if w := s.window(); len(w) > 0 && w[0] == '[' {
 		a.array = true
 		s.advance(1)
@@ -45,6 +48,20 @@ func newArrayReader(ctx context.Context, s *stream, rec records, e entry) (*arra
 		return nil, errReplaced
 	}
 	return a, s.seek(ctx, e)
+}
+
+// assigned counts what stands before the array in a file of JavaScript that sets a
+// variable to it, as the archive does that X gives people: window.YTD.tweets.part0 =.
+func assigned(w []byte) int {
+	const longest = 200
+	if !bytes.HasPrefix(w, []byte("window.")) {
+		return 0
+	}
+	name, rest, ok := bytes.Cut(w[:min(len(w), longest)], []byte{'='})
+	if !ok || bytes.ContainsAny(name, "\n{[\"") {
+		return 0
+	}
+	return len(name) + 1 + leadingSpace(rest, false)
 }
 
 // leadingSpace counts the white space, and the byte order mark of a file's

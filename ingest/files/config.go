@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/wire"
 )
 
 // Formats of files.
@@ -27,6 +29,9 @@ const (
 	packNone = "none"
 	packGzip = "gz"
 	packZstd = "zst"
+
+	packBzip2 = "bz2"
+	packXZ    = "xz"
 )
 
 // Ways to write a quote within a quoted field of CSV.
@@ -50,6 +55,10 @@ func (c *Config) kindOf(name string) fileKind {
 		pack = packGzip
 	case ".zst", ".zstd":
 		pack = packZstd
+	case ".bz2", ".bzip2":
+		pack = packBzip2
+	case ".xz":
+		pack = packXZ
 	}
 	if pack != packNone {
 		ext = path.Ext(strings.TrimSuffix(base, ext))
@@ -63,7 +72,7 @@ func (c *Config) kindOf(name string) fileKind {
 	switch ext {
 	case ".ndjson", ".jsonl", ".ldjson":
 		k.format = formatNDJSON
-	case ".json":
+	case ".json", ".js":
 		k.format = formatJSON
 	case ".csv", ".tsv":
 		k.format = formatCSV
@@ -86,7 +95,7 @@ func (c *Config) checkNames() error {
 	if err := one("format", c.Format, formatNDJSON, formatJSON, formatCSV, formatParquet, formatBSON); err != nil {
 		return err
 	}
-	if err := one("compression", c.Compression, packNone, packGzip, packZstd); err != nil {
+	if err := one("compression", c.Compression, packNone, packGzip, packZstd, packBzip2, packXZ); err != nil {
 		return err
 	}
 	if c.Records != "" && c.Format != "" && c.Format != formatJSON {
@@ -95,8 +104,16 @@ func (c *Config) checkNames() error {
 	if err := one("encoding", c.Encoding, "utf-8", "utf-16", "utf-16le", "utf-16be", "latin-1", "windows-1252", "macintosh"); err != nil {
 		return err
 	}
+	if err := one("network", c.Network, wire.Bluesky, wire.HackerNews, wire.Instagram, wire.Mastodon, wire.Reddit, wire.Telegram, wire.X); err != nil {
+		return err
+	}
 	if err := one("escape", c.Escape, escapeQuote, escapeBackslash); err != nil {
 		return err
+	}
+	for _, g := range c.Members {
+		if !doublestar.ValidatePattern(g) {
+			return fmt.Errorf("members: %q is no glob: %w", g, feedlake.ErrConfig)
+		}
 	}
 	_, err := c.comma("")
 	return err

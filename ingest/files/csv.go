@@ -162,7 +162,7 @@ func (r *csvReader) columnFault() string {
 	for _, path := range slices.Sorted(maps.Keys(r.rec.paths)) {
 		column := r.rec.paths[path]
 		if (column == "id" || column == "created_at") && !slices.Contains(r.names, path) {
-			return fmt.Sprintf("file has no column %q for %s; its columns: %s", path, column, strings.Join(r.names, ", "))
+			return fmt.Sprintf(noColumn+" %q for %s; its columns: %s", path, column, strings.Join(r.names, ", "))
 		}
 	}
 	return ""

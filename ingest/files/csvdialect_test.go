@@ -13,8 +13,8 @@ import (
 	"github.com/feedlake/feedlake/ingest/sourcetest"
 )
 
-// wide is a text in UTF-16 with its mark.
-func wide(order binary.AppendByteOrder, s string) string {
+// utf16Text is a text in UTF-16 with its mark.
+func utf16Text(order binary.AppendByteOrder, s string) string {
 	var b []byte
 	for _, u := range utf16.Encode([]rune("\uFEFF" + s)) {
 		b = order.AppendUint16(b, u)
@@ -31,9 +31,9 @@ func TestDialects(t *testing.T) {
 		want                        []short
 		bad                         []string
 	}{
-		{"UTF-16", "a.tsv", wide(binary.LittleEndian, "id\tat\tt\r\n5\t1577934245\tnaïve #süß\r\n6\t1577934246\t\"say \"\"no\"\"\"\r\n"), "", []short{{"5", "naïve #süß"}, {"6", `say "no"`}}, nil},
-		{"UTF-16, the other way", "a.csv", wide(binary.BigEndian, "id,at,t\n5,1577934245,ü\n"), "", []short{{"5", "ü"}}, nil},
-		{"UTF-16, declared", "a.csv", wide(binary.BigEndian, "id,at,t\n5,1577934245,ü\n")[2:], "encoding: utf-16be\n", []short{{"5", "ü"}}, nil},
+		{"UTF-16", "a.tsv", utf16Text(binary.LittleEndian, "id\tat\tt\r\n5\t1577934245\tnaïve #süß\r\n6\t1577934246\t\"say \"\"no\"\"\"\r\n"), "", []short{{"5", "naïve #süß"}, {"6", `say "no"`}}, nil},
+		{"UTF-16, the other way", "a.csv", utf16Text(binary.BigEndian, "id,at,t\n5,1577934245,ü\n"), "", []short{{"5", "ü"}}, nil},
+		{"UTF-16, declared", "a.csv", utf16Text(binary.BigEndian, "id,at,t\n5,1577934245,ü\n")[2:], "encoding: utf-16be\n", []short{{"5", "ü"}}, nil},
 		{"UTF-16 of one letter", "a.csv", "\xff", "", nil, []string{"truncated or"}},
 		{"carriage returns alone", "a.csv", "id,at,t\r5,1577934245,a\r6,1577934246,\"b, c\"\r", "", []short{{"5", "a"}, {"6", "b, c"}}, nil},
 		{"one record and carriage returns", "a.csv", "id,at,t\r5,1577934245,a", "", []short{{"5", "a"}}, nil},

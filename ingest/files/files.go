@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"slices"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
@@ -27,9 +28,11 @@ type Config struct {
 	Path        string                   `yaml:"path"`        // glob, ** for any depth; relative to the configuration; or s3://bucket/glob
 	Format      string                   `yaml:"format"`      // ndjson, json, csv, parquet or bson; by extension when absent
 	Compression string                   `yaml:"compression"` // none, gz or zst; by extension when absent
+	Members     mapping.Formats          `yaml:"members"`     // globs of the files to read in archives (.zip, .tar, .tar.gz …); those of the shape, or of a known format, when absent
 	Shape       string                   `yaml:"shape"`       // of an archive's records, such as hackernews; instead of map
 	Map         map[string]mapping.Field `yaml:"map"`         // columns of a post to fields of a record
 	Unescape    []string                 `yaml:"unescape_html"`
+	Network     string                   `yaml:"network"`          // with map: the platform whose ids the posts have, such as x; none when absent
 	Records     string                   `yaml:"records"`          // JSON: path to the list of records in a document, such as orderedItems or data.children
 	Encoding    string                   `yaml:"encoding"`         // utf-8 (default), utf-16, utf-16le, utf-16be, latin-1, windows-1252 or macintosh; UTF-16 with its mark is found out
 	Delimiter   string                   `yaml:"delimiter"`        // CSV: one character, comma when absent; "tab" too
@@ -85,8 +88,11 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 		}
 		s.plans[columns], s.decoders[columns] = plan, plan.Decoder()
 	}
-	s.store, err = newStore(env.Base, c)
-	return s, err
+	if s.store, err = newStore(env.Base, c); err != nil {
+		return nil, err
+	}
+	s.archives = &packed{store: s.store, cfg: c}
+	return s, nil
 }
 
 // Rereads reports that files can be read again: they lie where they lay.
@@ -102,7 +108,8 @@ type source struct {
 	decoders map[bool]*mapping.Decoder
 	shape    *shape // instead of the decoders
 	store    store
-	window   []byte // of the file read last, for the next
+	archives *packed // of store
+	window   []byte  // of the file read last, for the next
 
 	at    feedlake.Cursor // the place behind the last page; the fields below belong to it
 	pass  bool            // files were listed and are being read
@@ -113,6 +120,7 @@ type source struct {
 	done  int64 // compressed bytes of the files read to their end in this pass
 	total int64
 
+	refused string // the archive of the member that was last not read because of a bound
 	judged  bool   // the mapping was compared with the files
 	warning string // what seems wrong with it
 }
@@ -124,6 +132,10 @@ type object struct {
 	key  string // as the store knows it
 	size int64
 	mark string // changes whenever the content may have
+
+	member *member // of the archive that holds it; nil: it is a file of its own
+	end    bool    // stands for an archive whose members were read before
+	fault  string  // why the rest of the archive cannot be read
 }
 
 // store is where files lie.
@@ -204,15 +216,19 @@ func (s *source) start(ctx context.Context, from feedlake.Cursor) error {
 		return err
 	}
 	s.state = st
-	s.state.prune(all)
-	for _, o := range all {
+	whole, err := s.expand(ctx, all, true)
+	if err != nil {
+		return err
+	}
+	s.state.prune(slices.Concat(all, whole))
+	for _, o := range whole {
 		if !s.state.finished(o, s.cfg.MaxWindow) {
 			s.todo = append(s.todo, o)
 			s.total += o.size
 		}
 	}
 	if !s.judged && len(s.todo) > 0 {
-		if s.warning, err = s.judge(ctx, all, from == ""); err != nil {
+		if s.warning, err = s.judge(ctx, whole, from == ""); err != nil {
 			return err
 		}
 		s.judged = true
@@ -229,13 +245,17 @@ func (s *source) forget() error {
 		err = s.open.close()
 	}
 	s.open, s.todo, s.pass, s.done, s.total = nil, nil, false, 0, 0
-	return err
+	return errors.Join(err, s.archives.release())
 }
 
 // next opens the next file at the place where it was left.
 func (s *source) next(ctx context.Context) error {
 	o := s.todo[0]
 	s.todo = s.todo[1:]
+	if o.end {
+		s.ended(o)
+		return nil
+	}
 	f, err := s.openAt(ctx, o, s.state.entry(o))
 	if errors.Is(err, errReplaced) {
 		s.env.Log.WarnContext(ctx, "file changed before the place already read; reading it again from its start", "source", s.env.Name, "file", o.name)
@@ -269,6 +289,9 @@ func (s *source) readOn(ctx context.Context, p *page) error {
 	switch {
 	case end && f.over != nil && f.over() != nil:
 		e.mark = markOfRefused(f.object, s.cfg.MaxWindow)
+		if f.member != nil {
+			s.refused = f.member.archive.id
+		}
 	case end:
 		e.mark = markOf(f.object)
 	}
@@ -325,7 +348,7 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 	}
 	rec := records{
 		file: o.name, log: s.env.Log.With(slog.String("source", s.env.Name), slog.String("file", o.name)),
-		shape: s.shape,
+		shape: s.shape, network: s.cfg.Network,
 	}
 	if s.shape == nil {
 		rec.decoder, rec.paths = s.decoders[kind.format == formatCSV], s.plans[kind.format == formatCSV].Paths()
@@ -333,7 +356,7 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 	if kind.format == formatParquet {
 		return s.openParquet(ctx, o, e, rec)
 	}
-	raw, err := s.store.open(ctx, o)
+	raw, err := s.archives.open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -341,11 +364,17 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 	if err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}
-	f := &openFile{object: o, read: st.compressed.count, over: st.over, close: func() error { s.window = st.buf; st.release(); return raw.Close() }}
+	st.compressed.member = o.member != nil
+	f := &openFile{object: o, read: st.compressed.count, over: st.over, close: func() error { s.window = st.buf; st.close(); return raw.Close() }}
 	switch kind.format {
 	case formatCSV:
 		f.reader, err = newCSVReader(ctx, st, rec, s.cfg, e)
 	case formatJSON:
+		if s.shape != nil && s.shape.unroll != nil {
+			st.src = s.shape.unroll(st.src, int64(s.cfg.MaxRecord))
+			f.reader, err = newLineReader(ctx, st, rec, e)
+			break
+		}
 		f.reader, err = s.openArray(ctx, st, rec, o, kind, e)
 	case formatBSON:
 		f.reader, err = newBSONReader(ctx, st, rec, e)

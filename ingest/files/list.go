@@ -60,7 +60,7 @@ func (s *source) listAt(ctx context.Context, o object, k fileKind) (at lists, er
 		return at, err
 	}
 	var why error
-	err = s.document(ctx, o, k, func(r io.Reader, _ int64) { why = findList(json.NewDecoder(r), path) })
+	err = s.document(ctx, o, k, func(r io.Reader, _ int64) { why = findList(newTokens(r, int64(s.cfg.MaxRecord)), path) })
 	if err == nil {
 		err = fmt.Errorf("%w at %s: %w", errNoList, s.cfg.Records, why)
 	}
@@ -70,7 +70,7 @@ func (s *source) listAt(ctx context.Context, o object, k fileKind) (at lists, er
 // document lets look read a file from its beginning, behind its byte order mark,
 // which takes mark bytes.
 func (s *source) document(ctx context.Context, o object, k fileKind, look func(r io.Reader, mark int64)) (err error) {
-	raw, err := s.store.open(ctx, o)
+	raw, err := s.archives.open(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,8 @@ func (s *source) document(ctx context.Context, o object, k fileKind, look func(r
 	if err != nil {
 		return err
 	}
-	defer st.release()
+	defer st.close()
+	st.compressed.member = o.member != nil
 	if err := st.fill(ctx, s.limits.block); err != nil {
 		return err
 	}
@@ -136,7 +137,9 @@ func skipValue(d *json.Decoder) error {
 		}
 		switch t {
 		case json.Delim('{'), json.Delim('['):
-			depth++
+			if depth++; depth > mostDepth {
+				return fmt.Errorf("values within values, more than %d deep", mostDepth)
+			}
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}
@@ -144,6 +147,33 @@ func skipValue(d *json.Decoder) error {
 			return nil
 		}
 	}
+}
+
+// mostDepth bounds values within values, which json.Decoder counts one by one.
+const mostDepth = 10_000
+
+// tokens feeds a json.Decoder, which keeps a whole text however long it is: one
+// longer than most ends the reading.
+type tokens struct {
+	r    io.Reader
+	d    *json.Decoder
+	read int64
+	most int64
+}
+
+func newTokens(r io.Reader, most int64) *json.Decoder {
+	t := &tokens{r: r, most: most}
+	t.d = json.NewDecoder(t)
+	return t.d
+}
+
+func (t *tokens) Read(p []byte) (int, error) {
+	if err := within("a value of the document", t.read-t.d.InputOffset(), t.most, "max_record_bytes"); err != nil {
+		return 0, err
+	}
+	n, err := t.r.Read(p)
+	t.read += int64(n)
+	return n, err
 }
 
 // listless is the reader of a document without a list: one reject.

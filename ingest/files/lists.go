@@ -3,6 +3,7 @@ package files
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/feedlake/feedlake/ingest/wire/scan"
 )
@@ -97,6 +98,7 @@ func (f *listFinder) feed(w []byte, at int64) (ended bool) {
 			f.depth++
 		case '[':
 			if f.on == len(f.path) && f.here() {
+				f.room()
 				f.found, f.begun = append(f.found, list{at: at + int64(i)}), false
 			}
 			f.depth++
@@ -110,6 +112,19 @@ func (f *listFinder) feed(w []byte, at int64) (ended bool) {
 		}
 	}
 	return false
+}
+
+// mostLists bounds the lists that are kept of a document that has one again and
+// again.
+const mostLists = 1000
+
+// room forgets a list where there are many: an empty one, or the first.
+func (f *listFinder) room() {
+	if len(f.found) < mostLists {
+		return
+	}
+	i := max(0, slices.IndexFunc(f.found, func(l list) bool { return l.empty }))
+	f.found = slices.Delete(f.found, i, i+1)
 }
 
 // here reports that the value which begins is that of the path's next key.

@@ -3,6 +3,7 @@ package files_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/files"
+	"github.com/feedlake/feedlake/lake"
 )
 
 // maxMemory is what reading any file may take.
@@ -168,14 +170,17 @@ var hostile = []struct {
 	says string // "": they can be read
 }{
 	{"line.ndjson.gz", repeats(`{"id":"1","at":1577934245,"t":"`, "xxxxxxxx", 12<<20, `"}`), "is longer than max_record_bytes"},
-	{"element.json.gz", repeats(`[{"id":"1","at":1577934245,"t":"`, "xxxxxxxx", 12<<20, `"}]`), "is longer than max_record_bytes"},
-	{"nested.json.gz", repeats("", "[", 16<<20, ""), "last record is incomplete"},
+	{"element.json.gz", repeats(`[{"id":"1","at":1577934245,"t":"`, "xxxxxxxx", 4<<20, `"}]`), "is longer than max_record_bytes"},
+	{"nested.json.gz", repeats("", "[", 9<<20, ""), "last record is incomplete"},
 	{"nested.ndjson.gz", repeats("", "[", 7<<20, ""), "last record is incomplete"},
-	{"field.csv.gz", repeats("id,at\n1,\"", "xxxxxxxx", 12<<20, ""), "is longer than max_record_bytes"},
+	{"text-before-the-list.json.gz", repeats(`{"items":"`, "xxxxxxxx", 4<<20, `"}`), "a value of the document would take"},
+	{"depth-before-the-list.json.gz", repeats(`{"other":`, "[", 2<<20, ""), "more than 10000 deep"},
+	{"list-again.json.gz", repeats(`{`, `"items":[],`, 1<<20, `"items":[{"id":"1","at":1577934245}]}`), ""},
+	{"field.csv.gz", repeats("id,at\n1,\"", "xxxxxxxx", 4<<20, ""), "is longer than max_record_bytes"},
 	{"header.csv.gz", repeats("id,at", ",a", 3<<20, "\n1,2\n"), "header names more than 10000 columns"},
 	{"document.bson.gz", repeats("\x00\x00\x00\x04", "xxxxxxxx", 8<<20, ""), "is longer than max_record_bytes"},
-	{"lists.ndjson.gz", repeats("", `{"id":"1","at":1577934245,"h":[`+strings.Repeat(`"",`, 2<<20)+`""]}`+"\n", 12, ""), ""},
-	{"window.ndjson.zst", func(*testing.T) string { return zeros(6000, 21) }, "is longer than max_record_bytes"},
+	{"lists.ndjson.gz", repeats("", `{"id":"1","at":1577934245,"h":[`+strings.Repeat(`"",`, 2<<20)+`""]}`+"\n", 4, ""), ""},
+	{"window.ndjson.zst", func(*testing.T) string { return zeros(2600, 21) }, "is longer than max_record_bytes"},
 	{"window-of-terabytes.ndjson.zst", func(*testing.T) string { return zeros(3, 31) }, "last record is incomplete"},
 	{"long-text.parquet", func(t *testing.T) string {
 		texts := append(binary.LittleEndian.AppendUint32(nil, 64<<20), strings.Repeat("x", 64<<20)+"\x01\x00\x00\x00y"...)
@@ -193,7 +198,7 @@ var hostile = []struct {
 		return zeros(16000, 13)
 	}), "unpack it: "},
 	{"page.gzip.parquet", func(t *testing.T) string {
-		body := repeats("", "xxxxxxxx", 16<<20, "")(t)
+		body := repeats("", "xxxxxxxx", 8<<20, "")(t)
 		return parquetPage(2, format.Gzip, 2, func(h *format.PageHeader) string {
 			h.DataPageHeaderV2, h.UncompressedPageSize = v2(format.Plain, 2, 0), 1000
 			return body
@@ -249,6 +254,16 @@ var hostile = []struct {
 		}
 		return closed(data, string(b))
 	}, "its footer has 400000 columns"},
+}
+
+// hostileMaps end the mapping of some of the files, and their configuration.
+var hostileMaps = map[string]string{
+	"lists.ndjson.gz":               ", hashtags: h, mentions: h}",
+	"long-list.parquet":             ", hashtags: l}",
+	"text-again.parquet":            ", text: d}",
+	"text-before-the-list.json.gz":  "}\nrecords: items",
+	"depth-before-the-list.json.gz": "}\nrecords: items",
+	"list-again.json.gz":            "}\nrecords: items",
 }
 
 // childFolder names the folder whose files the test process's child reads.
@@ -309,11 +324,19 @@ func readHostile(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	into, err := lake.Open(t.Context(), lake.Config{Dir: t.TempDir(), Now: clock, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range all {
-		config := "path: " + f.Name() + "\nmap: {id: id, created_at: {path: at, time: unix}, text: t, hashtags: h}\n"
+		_, name, _ := strings.Cut(f.Name(), "-")
+		config := "path: " + f.Name() + "\nmap: {id: id, created_at: {path: at, time: unix}" + cmp.Or(hostileMaps[name], "}") + "\n"
 		src, err := registry().Open(t.Context(), files.Kind, ingest.Env{Name: "src", Base: dir, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}, decodeYAML(config))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if _, err := ingest.Run(t.Context(), ingest.Options{Name: name, RunID: "r", Source: src, Lake: into, Now: clock, Log: slog.New(slog.DiscardHandler)}); err != nil {
+			t.Fatal(f.Name(), err)
 		}
 		posts, rejects := 0, 0
 		var reasons []string
@@ -332,5 +355,8 @@ func readHostile(t *testing.T, dir string) {
 		if sum > maxMemory {
 			t.Fatalf("%s took %d MiB", f.Name(), sum>>20)
 		}
+	}
+	if err := into.Close(); err != nil {
+		t.Error(err)
 	}
 }

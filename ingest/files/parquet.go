@@ -55,7 +55,7 @@ func (s *source) openParquet(ctx context.Context, o object, e entry, rec records
 	if k := s.cfg.kindOf(o.name); k.pack != packNone {
 		return nil, feedlake.Hint(fmt.Errorf("read %s: Parquet packed as %s: %w", o.name, k.pack, feedlake.ErrConfig), "unpack it first: Parquet is compressed inside")
 	}
-	raw, err := s.store.random(ctx, o)
+	raw, err := s.archives.random(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (r *parquetReader) columnFault() string {
 		column := r.rec.paths[path]
 		top, _, _ := strings.Cut(path, ".") // a path into a group, unless the name itself has a dot
 		if (column == "id" || column == "created_at") && !slices.Contains(names, top) && !slices.Contains(names, strings.ReplaceAll(path, `\.`, ".")) {
-			return fmt.Sprintf("file has no column %q for %s; its columns: %s", path, column, strings.Join(names, ", "))
+			return fmt.Sprintf(noColumn+" %q for %s; its columns: %s", path, column, strings.Join(names, ", "))
 		}
 	}
 	return ""

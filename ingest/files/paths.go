@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ type sample struct {
 	has     map[string]int  // by path
 	files   map[string]bool // by file: whether paths are names of columns
 	known   map[string]bool // paths that the records have
+	long    int             // ids of more digits than a spreadsheet keeps
+	rounded int             // of those: that end as if cut
 }
 
 // judge compares the mapping with the records. A path that none of them has is an
@@ -56,7 +59,27 @@ func (s *source) judge(ctx context.Context, all []object, sure bool) (warning st
 			warning = fmt.Sprintf("%s: only %d of the %d records looked at have %q", p.Key, n, got.records, p.Path)
 		}
 	}
-	return warning, nil
+	return cmp.Or(warning, got.roundedIDs()), nil
+}
+
+// roundedIDs warns of ids that a spreadsheet seems to have cut, as it does without
+// a word: then posts have become one.
+func (g *sample) roundedIDs() string {
+	if g.rounded < 2 || g.rounded*10 < g.long {
+		return ""
+	}
+	return fmt.Sprintf("map.id: %d of %d long ids end with 000, as those do that a spreadsheet has cut; export ids as text", g.rounded, g.long)
+}
+
+// id counts one id.
+func (g *sample) id(id string) {
+	const kept = 15 // digits
+	if len(id) > kept && strings.Trim(id, "0123456789") == "" {
+		g.long++
+		if strings.HasSuffix(id, "000") { // of others one in a thousand does
+			g.rounded++
+		}
+	}
 }
 
 // missing is the error about a path that no record has.
@@ -80,7 +103,7 @@ func (s *source) look(ctx context.Context, all []object) (*sample, error) {
 	declared := s.plans[false].Declared()
 	for _, o := range s.some(all) {
 		columns := s.cfg.kindOf(o.name).format == formatCSV
-		err := s.beginning(ctx, o, func(record string) {
+		err := s.beginning(ctx, o, got.id, func(record string) {
 			got.records++
 			for _, p := range declared {
 				if present(record, p.Path, columns) {
@@ -98,11 +121,16 @@ func (s *source) look(ctx context.Context, all []object) (*sample, error) {
 	return got, nil
 }
 
-// some chooses files that lie evenly among all. Parquet and objects of a bucket
-// are read whole to be looked at: of those, one.
+// some chooses files that lie evenly among all. Parquet, members of tar archives and
+// objects of a bucket are read whole to be looked at: of those, one.
 func (s *source) some(all []object) []object {
-	most := sampledFiles
-	if _, remote := s.store.(*bucket); remote || s.cfg.kindOf(all[0].name).format == formatParquet {
+	all = slices.DeleteFunc(slices.Clone(all), func(o object) bool { return o.end })
+	if len(all) == 0 {
+		return nil
+	}
+	most, first := sampledFiles, all[0]
+	_, remote := s.archives.store.(*bucket)
+	if remote || s.cfg.kindOf(first.name).format == formatParquet || first.member != nil && archiveOf(first.member.archive.name) == archiveTar {
 		most = 1
 	}
 	if len(all) <= most {
@@ -115,8 +143,9 @@ func (s *source) some(all []object) []object {
 	return out
 }
 
-// beginning hands out the first records of a file, as JSON, sound or not.
-func (s *source) beginning(ctx context.Context, o object, record func(string)) (err error) {
+// beginning hands out the first records of a file, as JSON, sound or not, and the
+// ids of the sound ones.
+func (s *source) beginning(ctx context.Context, o object, id, record func(string)) (err error) {
 	f, err := s.openAt(ctx, o, entry{})
 	if err != nil { // reading it tells
 		return nil //nolint:nilerr // see above
@@ -130,6 +159,7 @@ func (s *source) beginning(ctx context.Context, o object, record func(string)) (
 		p := &page{now: s.env.Now().UTC(), limits: s.limits}
 		bad := f.reader.read(ctx, p)
 		for i := range p.posts[:min(left, len(p.posts))] {
+			id(p.posts[i].ID)
 			record(p.posts[i].Payload)
 		}
 		left -= min(left, len(p.posts))
@@ -149,18 +179,21 @@ func (s *source) beginning(ctx context.Context, o object, record func(string)) (
 	return nil
 }
 
+// noColumn begins the fault of a file without a column that the mapping must have.
+const noColumn = "file has no column"
+
 // header spells the columns of a file as a record, where the mapping lacks some
 // without which no row can be read.
 func header(r reader) string {
 	var names []string
 	switch r := r.(type) {
 	case *csvReader:
-		if r.fault == "" {
+		if !strings.HasPrefix(r.fault, noColumn) {
 			return ""
 		}
 		names = r.names
 	case *parquetReader:
-		if r.fault == "" || r.file == nil {
+		if !strings.HasPrefix(r.fault, noColumn) || r.file == nil {
 			return ""
 		}
 		for _, c := range r.file.Root().Columns() {

@@ -49,6 +49,7 @@ func TestPaths(t *testing.T) {
 		{"a typo in the id", "a.ndjson", deep(3), "id: idd, created_at: {path: at, time: unix}", "map.id", `did you mean "id"?`, ""},
 		{"optional", "a.ndjson", deep(3), base + ", author_id: {path: bye, optional: true}", "", "", ""},
 		{"rare", "a.ndjson", deep(1000), base + ", likes: rare", "", "", `map.likes: only 5 of the 1000 records looked at have "rare"`},
+		{"ids of a spreadsheet", "a.csv", "id,at\n1582825767519809000,1577934245\n1582825767519810000,1577934246\n1582825767519812345,1577934246\n", base, "", "", "map.id: 2 of 3 long ids end with 000"},
 		{"CSV", "a.csv", csv, base + ", text: te.xt, likes: n", "", "", ""},
 		{"CSV, a typo", "a.csv", csv, base + ", text: te.xd", "map.text", `did you mean "te.xt"?`, ""},
 		{"CSV, a typo in the id", "a.csv", csv, "id: ids, created_at: {path: at, time: unix}", "map.id", `did you mean "id"?`, ""},
@@ -62,7 +63,7 @@ func TestPaths(t *testing.T) {
 			page, err := files.Small(open()).Fetch(t.Context(), "")
 			finding := open().(ingest.Prober).Probe(t.Context())[1] //nolint:forcetypeassert // as every source of files
 			if c.key == "" {
-				if err != nil || page.Warning != c.warning || !finding.OK || finding.Says != c.warning {
+				if err != nil || !strings.HasPrefix(page.Warning, c.warning) || (c.warning == "") != (page.Warning == "") || !finding.OK || finding.Says != page.Warning {
 					t.Errorf("%v, warning %q, check %+v", err, page.Warning, finding)
 				}
 				return

@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/feedlake/feedlake/ingest"
@@ -18,7 +19,11 @@ func (s *source) Probe(ctx context.Context) []ingest.Finding {
 	if err != nil || s.shape != nil {
 		return found
 	}
-	warning, err := s.judge(ctx, all, true)
+	warning := ""
+	if all, err = s.expand(ctx, all, false); err == nil {
+		warning, err = s.judge(ctx, all, true)
+	}
+	err = errors.Join(err, s.archives.release())
 	f := ingest.Found("mapping", warning, err, "")
 	f.Err = err
 	return append(found, f)

@@ -129,9 +129,9 @@ func openLake(t testing.TB, dir string) *lake.Lake {
 	return l
 }
 
-// TestRealPosts lands every real data set through its declared mapping, and
+// TestWholeRealPosts lands every real data set through its declared mapping, and
 // wants no reject and nothing new the second time.
-func TestRealPosts(t *testing.T) {
+func TestWholeRealPosts(t *testing.T) {
 	dir := shared(t)
 	l := openLake(t, t.TempDir())
 	for _, tt := range []struct {

@@ -33,6 +33,7 @@ type records struct {
 	decoder *mapping.Decoder
 	paths   map[string]string // what the mapping reads, by path: the column
 	shape   *shape            // instead of the mapping
+	network string            // of mapped posts
 	batch   wire.Batch        // room for what shape finds
 }
 
@@ -79,6 +80,7 @@ func (r *records) decode(p *page, record string) (reason string) {
 		if post.Query == "" {
 			post.Query = r.file
 		}
+		post.Network = r.network
 		observed(post, p.now)
 		return ""
 	}

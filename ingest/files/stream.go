@@ -1,7 +1,6 @@
 package files
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/klauspost/compress/gzip"
 	"golang.org/x/text/transform"
 )
 
@@ -19,7 +17,7 @@ import (
 type stream struct {
 	compressed *counter
 	src        io.Reader
-	release    func() // frees the unpacker; the raw file is not its own
+	release    func() // frees the unpacker; nil when there is nothing to free
 	pack       string
 	max        int // longest record
 	block      int // the window is filled so far before records are cut from it; it grows to max
@@ -35,15 +33,16 @@ type stream struct {
 // counter counts what is read of a packed file, and keeps a fault of the disk or
 // the network apart from a fault in the data.
 type counter struct {
-	r   io.Reader
-	n   atomic.Int64
-	err error
+	r      io.Reader
+	n      atomic.Int64
+	err    error
+	member bool // of an archive: its reader gives faults in the data, too
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n.Add(int64(n))
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) && !(c.member && damaged(err)) {
 		c.err = err
 	}
 	return n, err
@@ -72,27 +71,23 @@ func (l *lazy) Read(p []byte) (int, error) {
 // newStream opens raw; window is memory to use for the window, or nil.
 func newStream(raw io.Reader, k fileKind, c Config, block int, window []byte) (*stream, error) {
 	s := &stream{
-		compressed: &counter{r: raw}, release: func() {}, pack: k.pack, max: c.MaxRecord, block: block,
+		compressed: &counter{r: raw}, pack: k.pack, max: c.MaxRecord, block: block,
 		line: 1, hash: xxhash.New(), buf: window[:cap(window)],
 	}
-	switch k.pack {
-	case packGzip:
-		s.src = &lazy{open: func() (io.Reader, error) { return gzip.NewReader(bufio.NewReaderSize(s.compressed, 128<<10)) }}
-	case packZstd:
-		z, err := newZstdReader(bufio.NewReaderSize(s.compressed, 128<<10), c.bounds())
-		if err != nil {
-			return nil, err
-		}
-		s.src, s.release = z, z.Close
-	default:
-		s.src = s.compressed
-	}
+	s.src = &lazy{open: func() (io.Reader, error) { return s.unpack(k, c) }}
 	if cs := c.charset(); cs != nil {
 		s.src = transform.NewReader(s.src, cs)
 	} else if k.format != formatBSON {
 		s.src = &marked{r: s.src}
 	}
 	return s, nil
+}
+
+// close frees the unpacker.
+func (s *stream) close() {
+	if s.release != nil {
+		s.release()
+	}
 }
 
 // window is what is read and not consumed yet.

@@ -9,7 +9,7 @@ import (
 
 // Likeness is what a record of an archive looks like, by what only its kind has.
 type Likeness struct {
-	Network string // as in raw.posts, or "telegram"; "" when not known
+	Network string // as in raw.posts; "" when not known
 	What    string // for people: "a user of X"; "" when not known
 	Post    bool   // a post of the network
 }
@@ -28,8 +28,8 @@ func marks() []mark {
 		{Bluesky, "an event of Bluesky's Jetstream", true, has([]string{"did", "time_us"})},
 		{Bluesky, "a user of Bluesky", false, has([]string{"did", "handle", "!record"})},
 		{Bluesky, "a post of Bluesky", true, has([]string{"uri", "cid"}, []string{"post.uri", "post.cid"})},
-		{"telegram", "a message of Telegram", true, has([]string{"date_unixtime", "type"})},
-		{"telegram", "a chat of Telegram", false, has([]string{"messages", "name", "type"})},
+		{Telegram, "a message of Telegram", true, has([]string{"date_unixtime", "type"})},
+		{Telegram, "a chat of Telegram", false, has([]string{"messages", "name", "type"})},
 		{Mastodon, "an account of Mastodon", false, has([]string{"acct", "followers_count"})},
 		{Mastodon, "a status of Mastodon", true, has([]string{"visibility", "account"})},
 		{Mastodon, "an activity of ActivityPub", true, has([]string{"actor", "object", "type"})},
@@ -42,7 +42,7 @@ func marks() []mark {
 		{Reddit, "a post or comment of Reddit", true, has([]string{"subreddit", "body"}, []string{"subreddit", "title"}, []string{"kind=t1"}, []string{"kind=t3"})},
 		{Instagram, "a post of Instagram", true, has(
 			[]string{"shortcode"}, []string{"node.shortcode"}, []string{"permalink", "media_type"}, []string{"taken_at", "user"}, []string{"data.taken_at", "data.user"})},
-		{Instagram, "a post of a Meta export", true, has([]string{"media.0.creation_timestamp"}, []string{"data.0.post", "timestamp"})},
+		{"", "a post of a Meta archive", true, has([]string{"media.0.creation_timestamp"}, []string{"data.0.post", "timestamp"})},
 		{X, "a line of a compliance job of X", false, has([]string{"id", "action", "created_at"})},
 		{X, "a list of X", false, has([]string{"member_count", "name"}, []string{"owner_id", "name", "!text"})},
 		{X, "a user of X", false, has([]string{"username", "public_metrics.followers_count"}, []string{"username", "name", "!text"}, []string{"screen_name", "!text"}, []string{"legacy.screen_name"})},

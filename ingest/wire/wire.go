@@ -21,6 +21,7 @@ const (
 	Instagram  = "instagram"
 	Mastodon   = "mastodon"
 	Reddit     = "reddit"
+	Telegram   = "telegram"
 	X          = "x"
 )
 

@@ -17,8 +17,15 @@ func service(t testing.TB, variable string) server {
 	return s
 }
 
-func TestServiceMinIO(t *testing.T)     { suite(t, service(t, "FEEDLAKE_TEST_S3")) }
-func TestServiceVersitygw(t *testing.T) { suite(t, service(t, "FEEDLAKE_TEST_S3_OTHER")) }
+func TestServiceMinIO(t *testing.T) {
+	t.Parallel()
+	suite(t, service(t, "FEEDLAKE_TEST_S3"))
+}
+
+func TestServiceVersitygw(t *testing.T) {
+	t.Parallel()
+	suite(t, service(t, "FEEDLAKE_TEST_S3_OTHER"))
+}
 
 func BenchmarkServiceFetch(b *testing.B) {
 	benchFetch(b, service(b, "FEEDLAKE_TEST_S3").open(b))

@@ -74,6 +74,7 @@ type question struct {
 	Where       string            // narrows _run_id and model versions to the rows that match
 	Models      string            // a query for (model, version); "": none
 	ModelsOf    string            // the table that it reads, when another one
+	With        []string          // further tables that the SQL reads
 	Needs       []string          // columns that the table must have: older versions built it without
 	Definitions map[string]string // of the numbers in the data
 }
@@ -99,6 +100,9 @@ func (s *server) ask(ctx context.Context, p pinState, q question) ([]row, answer
 		}
 	}
 	a.Provenance.Tables = append(a.Provenance.Tables, refOf(q.Table, snap))
+	for _, table := range q.With {
+		a.Provenance.Tables = append(a.Provenance.Tables, refOf(table, p.tables[table]))
+	}
 	a.Provenance.Command = s.command(q.SQL, a.Provenance.Tables)
 	rows, err := s.rows(ctx, q.SQL)
 	if err != nil {

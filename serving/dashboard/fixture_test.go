@@ -45,12 +45,45 @@ type sentimentRow struct {
 	Negative       int64    `parquet:"negative"`
 	Neutral        int64    `parquet:"neutral"`
 	Positive       int64    `parquet:"positive"`
+	NegativeEst    *float64 `parquet:"negative_estimate,optional"`
+	NeutralEst     *float64 `parquet:"neutral_estimate,optional"`
+	PositiveEst    *float64 `parquet:"positive_estimate,optional"`
 	PositiveShare  *float64 `parquet:"positive_share,optional"`
 	NegativeShare  *float64 `parquet:"negative_share,optional"`
 	NetSentiment   *float64 `parquet:"net_sentiment,optional"`
 	MeanConfidence *float64 `parquet:"mean_confidence,optional"`
 	ModelVersion   *int64   `parquet:"model_version,optional"`
 	built
+}
+
+type confusionRow struct {
+	Model          string  `parquet:"model,optional"`
+	Version        int64   `parquet:"version"`
+	Label          string  `parquet:"label,optional"`
+	Texts          int64   `parquet:"texts"`
+	SaidNegative   int64   `parquet:"said_negative"`
+	SaidNeutral    int64   `parquet:"said_neutral"`
+	SaidPositive   int64   `parquet:"said_positive"`
+	MeanNegative   float64 `parquet:"mean_negative"`
+	MeanNeutral    float64 `parquet:"mean_neutral"`
+	MeanPositive   float64 `parquet:"mean_positive"`
+	WeightNegative float64 `parquet:"weight_negative"`
+	WeightNeutral  float64 `parquet:"weight_neutral"`
+	WeightPositive float64 `parquet:"weight_positive"`
+	SpreadNegative float64 `parquet:"spread_negative"`
+	SpreadNeutral  float64 `parquet:"spread_neutral"`
+	SpreadPositive float64 `parquet:"spread_positive"`
+	Doubt          float64 `parquet:"doubt"`
+	RunID          string  `parquet:"run_id,optional"`
+}
+
+// mistakes are what a version of the sentiment model is known to mistake.
+func mistakes(version int64) []confusionRow {
+	return []confusionRow{
+		{Model: "sentiment", Version: version, Label: "negative", SpreadNegative: 0.3, SpreadNeutral: 0.5, SpreadPositive: 0.2, Doubt: 0.0004},
+		{Model: "sentiment", Version: version, Label: "neutral", SpreadNegative: 0.6, SpreadNeutral: 0.9, SpreadPositive: 0.7, Doubt: 0.0002},
+		{Model: "sentiment", Version: version, Label: "positive", SpreadNegative: 0.1, SpreadNeutral: 0.4, SpreadPositive: 0.3, Doubt: 0.0006},
+	}
 }
 
 type engagementRow struct {
@@ -118,6 +151,7 @@ type trendRow struct {
 	ModelVersion  int64     `parquet:"model_version"`
 	InputSnapshot int64     `parquet:"input_snapshot"`
 	RunID         string    `parquet:"run_id,optional"`
+	ExpectedDay   *float64  `parquet:"expected_day,optional"`
 }
 
 func columns(pairs ...string) []lake.Column {
@@ -135,7 +169,8 @@ func marts() []lake.Spec {
 		{Name: "marts.volume", Partition: byDay, Key: []string{"hour", "source", "lang", "copy"}, Columns: columns("hour", "TIMESTAMPTZ", "day", "DATE", "source", "VARCHAR", "lang", "VARCHAR", "copy", "BOOLEAN",
 			"posts", "BIGINT", "authors", "BIGINT", "replies", "BIGINT", "reposts", "BIGINT", "with_engagement", "BIGINT")},
 		{Name: "marts.daily_sentiment", Partition: byDay, Key: []string{"day", "source", "lang", "copy"}, Columns: columns("day", "DATE", "source", "VARCHAR", "lang", "VARCHAR", "copy", "BOOLEAN",
-			"posts", "BIGINT", "scored", "BIGINT", "negative", "BIGINT", "neutral", "BIGINT", "positive", "BIGINT", "positive_share", "DOUBLE", "negative_share", "DOUBLE",
+			"posts", "BIGINT", "scored", "BIGINT", "negative", "BIGINT", "neutral", "BIGINT", "positive", "BIGINT",
+			"negative_estimate", "DOUBLE", "neutral_estimate", "DOUBLE", "positive_estimate", "DOUBLE", "positive_share", "DOUBLE", "negative_share", "DOUBLE",
 			"net_sentiment", "DOUBLE", "mean_confidence", "DOUBLE", "model_version", "BIGINT")},
 		{Name: "marts.engagement", Partition: byDay, Key: []string{"day", "source", "lang", "copy"}, Columns: columns("day", "DATE", "source", "VARCHAR", "lang", "VARCHAR", "copy", "BOOLEAN",
 			"posts", "BIGINT", "rated_posts", "BIGINT", "likes", "BIGINT", "reposts", "BIGINT", "replies", "BIGINT", "views", "BIGINT", "total_engagement", "BIGINT",
@@ -144,7 +179,7 @@ func marts() []lake.Spec {
 			"rank", "BIGINT", "posts", "BIGINT", "authors", "BIGINT", "expected", "DOUBLE", "score", "DOUBLE", "peak_hour", "TIMESTAMPTZ", "trending", "BOOLEAN", "net_sentiment", "DOUBLE")},
 		{Name: "marts.pipeline_runs", Key: []string{"run_id"}, Columns: columns("run_id", "VARCHAR", "job", "VARCHAR", "started_at", "TIMESTAMPTZ", "ended_at", "TIMESTAMPTZ", "state", "VARCHAR",
 			"posts", "BIGINT", "rejects", "BIGINT", "seconds", "DOUBLE", "posts_per_second", "DOUBLE", "steps", "BIGINT", "scored", "BIGINT", "error", "VARCHAR")},
-		lake.Trends(),
+		lake.Trends(), lake.Confusion(),
 	}
 }
 
@@ -276,6 +311,7 @@ func (w *world) fill(last time.Time, days int) {
 		w.fillDay(last.AddDate(0, 0, -d))
 	}
 	w.fillRuns(14)
+	put(w, "ml.confusion", "", mistakes(3))
 	w.flush()
 }
 
@@ -320,6 +356,8 @@ func (w *world) sentimentOf(day time.Time, p place, posts int64) sentimentRow {
 	r.Positive = int64(float64(r.Scored) * (0.3 + mood/2))
 	r.Negative = int64(float64(r.Scored) * (0.3 - mood/2))
 	r.Neutral = r.Scored - r.Positive - r.Negative
+	r.NegativeEst, r.PositiveEst = new(0.8*float64(r.Negative)), new(1.1*float64(r.Positive)) // it says negative too often
+	r.NeutralEst = new(float64(r.Scored) - *r.NegativeEst - *r.PositiveEst)
 	share := func(n int64) *float64 { v := float64(n) / float64(r.Scored); return &v }
 	r.PositiveShare, r.NegativeShare, r.NetSentiment = share(r.Positive), share(r.Negative), share(r.Positive-r.Negative)
 	r.MeanConfidence, r.ModelVersion = new(0.71), new(int64(3))

@@ -89,15 +89,17 @@ func TestAnswers(t *testing.T) {
 		models  string
 		where   string
 	}{
-		"volume?" + filter:                  {"marts.volume", "bucket posts source", "", "lang = 'en'"},
-		"heatmap?" + filter:                 {"marts.volume", "hour_of_day posts weekday", "", "day >= DATE '2016-11-10'"},
-		"sentiment?" + filter:               {"marts.daily_sentiment", "day negative net_sentiment neutral positive posts scored", "sentiment", "day <= DATE '2016-11-12'"},
-		"engagement?" + filter:              {"marts.engagement", "engagement_rate likes posts rated_posts replies reposts source total_engagement", "", "source = 'tweets'"},
-		"hashtags?limit=3&" + filter:        {"marts.trending_hashtags", "authors day expected hashtag net_sentiment peak_hour posts score source trending", "trends", "LIMIT 3"},
-		"runs?limit=2":                      {"marts.pipeline_runs", "ended_at error job posts posts_per_second rejects run_id scored seconds started_at state steps", "", "LIMIT 2"},
-		"filters":                           {"marts.volume", "first_day last_day posts value", "", "GROUP BY lang"},
-		"summary?" + filter + " posts":      {"marts.volume", "first_day langs last_day posts sources", "", "lang = 'en'"},
-		"summary?" + filter + " sentiment":  {"marts.daily_sentiment", "negative net_sentiment neutral positive posts scored", "sentiment", "lang = 'en'"},
+		"volume?" + filter:  {"marts.volume", "bucket posts source", "", "lang = 'en'"},
+		"heatmap?" + filter: {"marts.volume", "hour_of_day posts weekday", "", "day >= DATE '2016-11-10'"},
+		"sentiment?" + filter: {"marts.daily_sentiment", "corrected day negative negative_high negative_low negative_share net_sentiment neutral neutral_high neutral_low neutral_share " +
+			"positive positive_high positive_low positive_share posts scored", "sentiment", "day <= DATE '2016-11-12'"},
+		"engagement?" + filter:         {"marts.engagement", "engagement_rate likes posts rated_posts replies reposts source total_engagement", "", "source = 'tweets'"},
+		"hashtags?limit=3&" + filter:   {"marts.trending_hashtags", "authors day expected hashtag net_sentiment peak_hour posts score source trending", "trends", "LIMIT 3"},
+		"runs?limit=2":                 {"marts.pipeline_runs", "ended_at error job posts posts_per_second rejects run_id scored seconds started_at state steps", "", "LIMIT 2"},
+		"filters":                      {"marts.volume", "first_day last_day posts value", "", "GROUP BY lang"},
+		"summary?" + filter + " posts": {"marts.volume", "first_day langs last_day posts sources", "", "lang = 'en'"},
+		"summary?" + filter + " sentiment": {"marts.daily_sentiment", "corrected negative negative_high negative_low negative_share net_sentiment neutral neutral_high neutral_low neutral_share " +
+			"positive positive_high positive_low positive_share posts scored", "sentiment", "lang = 'en'"},
 		"summary?" + filter + " throughput": {"marts.pipeline_runs", "ended_at job posts posts_per_second run_id seconds started_at state", "", "LIMIT 1"},
 		"summary?" + filter + " hashtags":   {"marts.trending_hashtags", "authors day expected hashtag net_sentiment peak_hour posts score source trending", "trends", "LIMIT 5"},
 		"summary?source= engagement_rate":   {"marts.engagement", "engagement_rate posts rated_posts", "", "sum(followers)"},
@@ -128,7 +130,7 @@ func TestAnswers(t *testing.T) {
 			for _, m := range p.Models {
 				models += m.Model
 			}
-			if models != want.models || len(p.Definitions) == 0 || !strings.HasPrefix(p.Command, "feedlake sql --at "+want.table+"@"+p.Tables[0].Snapshot+` "SELECT`) {
+			if models != want.models || len(p.Definitions) == 0 || !strings.HasPrefix(p.Command, "feedlake sql --at "+want.table+"@"+p.Tables[0].Snapshot) || !strings.HasSuffix(p.Command, ` "`+p.SQL+`"`) {
 				t.Errorf("models %q, definitions %v, command %s", models, p.Definitions, p.Command)
 			}
 		})

@@ -202,7 +202,7 @@ func TestProvenance(t *testing.T) {
 					t.Errorf("panel does not tell %q:\n%s", want, panel["text"])
 				}
 			}
-			if !strings.HasPrefix(panel["command"], fmt.Sprintf(`feedlake sql --at %s@%d "SELECT`, strings.Fields(from)[0], snap.ID)) {
+			if !strings.HasPrefix(panel["command"], fmt.Sprintf("feedlake sql --at %s@%d", strings.Fields(from)[0], snap.ID)) {
 				t.Errorf("command %q", panel["command"])
 			}
 		})

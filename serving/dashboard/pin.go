@@ -26,10 +26,11 @@ const (
 	hashtagsTable   = "marts.trending_hashtags"
 	runsTable       = "marts.pipeline_runs"
 	trendsTable     = "ml.trends"
+	confusionTable  = "ml.confusion"
 )
 
 func pinnedTables() []string {
-	return []string{volumeTable, sentimentTable, engagementTable, hashtagsTable, runsTable, trendsTable}
+	return []string{volumeTable, sentimentTable, engagementTable, hashtagsTable, runsTable, trendsTable, confusionTable}
 }
 
 // pin holds the views at one snapshot of each table. Requests read under the

@@ -11,8 +11,7 @@ const (
 	definePosts      = "Posts in the lake, each counted once in its latest version; deleted posts are gone. From marts.volume, by creation time." + defineOnce
 	defineRate       = "Likes + replies + reposts of posts, divided by the followers of their authors, both summed over the same posts: those whose network tells both. Reposts, which repeat other people's posts, are left out."
 	defineRated      = "Originals, which are all posts but reposts, whose network tells reactions and the author's followers."
-	defineSentiment  = "Label given to the present text of each post by the sentiment model in use (the champion). Shares are of the scored posts." + defineOnce
-	defineNet        = "(positive - negative) / scored, from -1 to 1."
+	defineTagNet     = "Estimated share of positive posts less that of negative ones among the scored posts with the hashtag, from -1 to 1."
 	defineTrending   = "Each hashtag's strongest day in the range. Trending: in some hour, more posts than the trend model expected, beyond chance after correction for many tests."
 	defineTagged     = "Posts of that day that carry the hashtag."
 	defineExpected   = "Posts that the trend model expected on that day, from the hashtag's usual level, hour of the week and recent past."
@@ -47,33 +46,6 @@ FROM marts.engagement` + w,
 	}
 }
 
-const sentimentSums = `coalesce(sum(posts), 0)::BIGINT AS posts,
-       coalesce(sum(scored), 0)::BIGINT AS scored,
-       coalesce(sum(negative), 0)::BIGINT AS negative,
-       coalesce(sum(neutral), 0)::BIGINT AS neutral,
-       coalesce(sum(positive), 0)::BIGINT AS positive,
-       (sum(positive) - sum(negative)) / nullif(sum(scored), 0) AS net_sentiment
-FROM marts.daily_sentiment`
-
-func sentimentQuestion(f filter) question {
-	q := sentimentBase(f)
-	q.SQL = "SELECT " + sentimentSums + q.Where
-	return q
-}
-
-func sentimentDaysQuestion(f filter) question {
-	q := sentimentBase(f)
-	q.SQL = "SELECT day,\n       " + sentimentSums + q.Where + "\nGROUP BY day\nORDER BY day"
-	return q
-}
-
-func sentimentBase(f filter) question {
-	return question{
-		Table: sentimentTable, Where: f.totals(sentimentTable), Definitions: map[string]string{"sentiment": defineSentiment, "net_sentiment": defineNet},
-		Models: "SELECT DISTINCT 'sentiment' AS model, model_version AS version FROM marts.daily_sentiment" + f.totals(sentimentTable, "model_version IS NOT NULL") + "\nORDER BY ALL",
-	}
-}
-
 // hashtagsQuestion takes whole rows of the mart, so that every number shown
 // stands in it.
 func hashtagsQuestion(f filter) question {
@@ -82,7 +54,7 @@ func hashtagsQuestion(f filter) question {
 		Table: hashtagsTable, Where: w, ModelsOf: trendsTable,
 		Models: "SELECT DISTINCT model, model_version AS version FROM ml.trends" + f.where(false, "model IS NOT NULL", "model_version IS NOT NULL") + "\nORDER BY ALL",
 		Definitions: map[string]string{
-			"trending": defineTrending, "posts": defineTagged, "expected": defineExpected, "score": defineScore, "net_sentiment": defineNet,
+			"trending": defineTrending, "posts": defineTagged, "expected": defineExpected, "score": defineScore, "net_sentiment": defineTagNet,
 		},
 		SQL: fmt.Sprintf(`SELECT hashtag, source, day, posts, expected, score, trending, peak_hour, authors, net_sentiment
 FROM marts.trending_hashtags%s

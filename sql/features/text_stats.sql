@@ -40,7 +40,8 @@ normal as (
          trim(regexp_replace(
            regexp_replace(
              regexp_replace(
-               replace(lower(replace(t, 'İ', 'i')), 'ς', 'σ'),
+               case when octet_length(t) = length(t) then lower(t)
+                    else replace(lower(replace(t, 'İ', 'i')), 'ς', 'σ') end,
                replace('https?://[!-~]+|&#?[a-z0-9]+;|[`x{FE0F}`x{20E3}]', '`', chr(92)), ' '),
              replace('[^`p{L}`p{M}`p{N}#@ ]+', '`', chr(92)), ' '),
            '  +', ' ')) as norm
@@ -53,7 +54,8 @@ measured as (
          cast(case when norm = '' then 0 else length(norm) - length(replace(norm, ' ', '')) + 1 end as bigint) as words,
          cast(length(replace(norm, ' ', '')) as bigint) as letters,
          cast(length(t) - length(regexp_replace(t, replace('`p{Lu}+', '`', chr(92)), '')) as bigint) as uppers,
-         cast(length(t) - length(replace(replace(t, '!', ''), '?', '')) as bigint) as marks,
+         cast(case when instr(t, '!') + instr(t, '?') = 0 then 0
+                   else length(t) - length(replace(replace(t, '!', ''), '?', '')) end as bigint) as marks,
          cast(size(regexp_extract_all(t, '[0-9]+', 0)) as bigint) as numbers,
          cast(case when octet_length(t) = length(t) then 0
                    else size(regexp_extract_all(t, replace(replace(replace(

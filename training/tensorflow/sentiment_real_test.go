@@ -13,9 +13,9 @@ import (
 	"github.com/feedlake/feedlake/training/tensorflow"
 )
 
-// TestSentimentOnTweets trains on 43 k real tweets once, and holds the model to
+// TestWholeSentimentOnTweets trains on 43 k real tweets once, and holds the model to
 // what it is built for on 2,000 tweets that it has not seen.
-func TestSentimentOnTweets(t *testing.T) {
+func TestWholeSentimentOnTweets(t *testing.T) {
 	t.Parallel()
 	val, d := tweets(t, "val.tsv"), dataset(t, tweets(t, "train.tsv"))
 	fit, held, dir := d.Fit, d.Held, t.TempDir()

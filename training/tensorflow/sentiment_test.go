@@ -237,3 +237,22 @@ func TestSentimentWithoutHeldPart(t *testing.T) {
 		t.Errorf("macro-recall %.3f, %v", e.MacroRecall, err)
 	}
 }
+
+// TestTextsThatSayNothing wants links, mentions, numbers and marks alone marked as
+// empty, and every word, tag, emoticon and emoji not.
+func TestTextsThatSayNothing(t *testing.T) {
+	t.Parallel()
+	s := trained(t, t.TempDir(), 1)
+	for text, want := range map[string]bool{
+		"": true, " \n": true, "?": true, "…": true, "https://t.co/abc": true, "@someone @other": true, "42 !!": true, "@a http://x.org/y .": true,
+		"ok": false, "RT": false, "#tag": false, ":)": false, "😀": false, "1️⃣": false, "素晴らしい": false, "@a yes": false,
+	} {
+		got, err := s.Score(t.Context(), []string{text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got[0].Empty != want {
+			t.Errorf("%q: empty is %v", text, got[0].Empty)
+		}
+	}
+}

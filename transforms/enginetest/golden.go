@@ -27,13 +27,13 @@ import (
 // type may be left out, and columns that a file does not give are NULL. An empty
 // field is NULL, "" is the empty text, a list is JSON.
 func Golden(t *testing.T, g *transforms.Graph, dir string, open func(t *testing.T) transforms.Engine, update bool) {
+	e := open(t) // one for all: Spark takes a while to open a session
 	for _, m := range g.Models() {
 		t.Run(m.Name, func(t *testing.T) {
 			cases, err := os.ReadDir(filepath.Join(dir, m.Name))
 			if err != nil || len(cases) == 0 {
 				t.Fatalf("model %s has no golden case in %s: %v", m.Name, dir, err)
 			}
-			e := open(t)
 			for _, c := range cases {
 				t.Run(c.Name(), func(t *testing.T) {
 					golden(t, e, m, filepath.Join(dir, m.Name, c.Name()), update)

@@ -196,8 +196,23 @@ func wantEmpty(t *testing.T, dir string) {
 	}
 }
 
-func TestServiceCancelStopsTheJob(t *testing.T) {
+// TestServiceLive watches jobs on a server of its own, which it kills in the end.
+func TestServiceLive(t *testing.T) {
 	s := startServer(t)
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *server)
+	}{
+		{"cancel stops the job", cancelStopsTheJob},
+		{"cancel while writing", cancelWhileWriting},
+		{"close releases the session", closeReleasesTheSession},
+		{"killed server", killedServer},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, s) })
+	}
+}
+
+func cancelStopsTheJob(t *testing.T, s *server) {
 	e := s.open(t)
 	defer func() { _ = e.Close() }()
 	dir := t.TempDir()
@@ -222,9 +237,8 @@ func TestServiceCancelStopsTheJob(t *testing.T) {
 	wantEmpty(t, dir) // nor did a task write after the engine had cleaned up
 }
 
-// TestServiceCancelWhileWriting stops a job that has begun to write its files.
-func TestServiceCancelWhileWriting(t *testing.T) {
-	s := startServer(t)
+// cancelWhileWriting stops a job that has begun to write its files.
+func cancelWhileWriting(t *testing.T, s *server) {
 	e := s.open(t)
 	defer func() { _ = e.Close() }()
 	dir := t.TempDir()
@@ -248,10 +262,9 @@ func TestServiceCancelWhileWriting(t *testing.T) {
 	wantEmpty(t, dir)
 }
 
-// TestServiceCloseReleasesTheSession asks the server for a session that was
+// closeReleasesTheSession asks the server for a session that was
 // closed, and for the job that ran in it.
-func TestServiceCloseReleasesTheSession(t *testing.T) {
-	s := startServer(t)
+func closeReleasesTheSession(t *testing.T, s *server) {
 	e, other := s.open(t), s.open(t)
 	defer func() { _ = other.Close() }()
 	if err := e.session.statement(t.Context(), "CREATE TEMPORARY VIEW v AS SELECT 1 AS x"); err != nil {
@@ -292,10 +305,9 @@ func TestServiceCloseReleasesTheSession(t *testing.T) {
 	wantEmpty(t, dir)
 }
 
-// TestServiceKilledServer kills the server under a job: a clear error soon, no
+// killedServer kills the server under a job: a clear error soon, no
 // file, and the same engine goes on when the server is back.
-func TestServiceKilledServer(t *testing.T) {
-	s := startServer(t)
+func killedServer(t *testing.T, s *server) {
 	e := s.open(t)
 	defer func() { _ = e.Close() }()
 	dir := t.TempDir()

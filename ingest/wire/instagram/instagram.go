@@ -123,6 +123,10 @@ func Record(raw string, now time.Time, position string, b *wire.Batch) {
 	}
 	r := gjson.Parse(raw)
 	node, meta := r, r.Get("__import_meta")
+	if r.Get("node").IsObject() {
+		Instaloader(raw, now, position, b)
+		return
+	}
 	switch data := r.Get("data"); {
 	case data.IsArray():
 		page(data, now, position, b)
@@ -138,6 +142,22 @@ func Record(raw string, now time.Time, position string, b *wire.Batch) {
 		}
 	}
 	website(node, p, position, b)
+}
+
+// Instaloader adds a file of Instaloader's about a post, {"node": {…},
+// "instaloader": {…}}.
+func Instaloader(raw string, now time.Time, position string, b *wire.Batch) {
+	if reason := object(raw); reason != "" {
+		b.Reject(reason, raw, position, now)
+		return
+	}
+	r := gjson.Parse(raw)
+	node, kind := r.Get("node"), r.Get("instaloader.node_type").Str
+	if !node.Get("shortcode").Exists() || (kind != "" && kind != "Post" && kind != "StoryItem") {
+		b.Reject("no post of Instaloader's: "+strconv.Quote(kind), raw, position, now)
+		return
+	}
+	graph(node, post(raw, now), position, b)
 }
 
 // website tells the shapes of a post apart by what only one of them has.

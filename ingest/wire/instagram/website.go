@@ -81,6 +81,16 @@ func graph(r gjson.Result, p feedlake.Post, position string, b *wire.Batch) {
 			p.URI = address(text(v))
 		case "taken_at_timestamp":
 			at = v
+		case "date": // Instaloader's name of it, where it asked as the app does
+			if !at.Exists() {
+				at = v
+			}
+		case "caption":
+			if p.Text == "" {
+				p.Text = text(v)
+			}
+		case "comments":
+			preview = v
 		case "edge_media_to_caption":
 			p.Text = text(v.Get("edges.0.node.text"))
 		case "user":

@@ -4,7 +4,7 @@ import { chip, h } from "./dom.js";
 import { ago, count, decimal, none, percent, seconds, signed, span } from "./format.js";
 import { facts } from "./hashtags.js";
 import { num } from "./panel.js";
-import { classes } from "./sentiment.js";
+import { between, classes } from "./sentiment.js";
 import { sourceChip } from "./sources.js";
 
 const sub = (...words) => h("p", { class: "sub" }, ...words);
@@ -20,10 +20,12 @@ const draws = {
     sub("(likes + replies + reposts) / followers of the same posts"),
     sub("over ", num({ title: "Rated posts", value: d.rated_posts, text: count(d.rated_posts), what: "rated_posts", answer }), ` of ${count(d.posts)} originals`)]],
   sentiment: ["Sentiment", (d, answer) => [
-    h("div", { class: "shares", "aria-hidden": "true" }, classes.map((c) => h("span", { style: { background: `var(--${c})`, "flex-grow": d[c] } }))),
+    h("div", { class: "shares", "aria-hidden": "true" }, classes.map((c) => h("span", { style: { background: `var(--${c})`, "flex-grow": d[`${c}_share`] } }))),
     h("ul", { class: "lines" }, classes.toReversed().map((c) => h("li", { data: { class: c } }, chip(c), h("span", { class: "name" }, c),
       num({ title: `Posts with ${c} sentiment`, value: d[c], text: count(d[c]), what: "sentiment", answer }, { class: "num of" }),
-      num({ title: `Share of ${c} posts`, value: d[c] / d.scored, text: percent(d[c] / d.scored), what: "sentiment", answer })))),
+      num({ title: `Share of ${c} posts`, value: d[`${c}_share`], text: percent(d[`${c}_share`]), what: "share", answer,
+        facts: d.corrected ? [["interval", between(d, c)], ["labelled so", `${count(d[c])} of ${count(d.scored)}`]] : [] })))),
+    sub(d.corrected ? "shares corrected for the model's known mistakes; counts are its labels" : "labels as given: what the model mistakes is not known"),
     sub("net ", num({ title: "Net sentiment", value: d.net_sentiment, text: signed(d.net_sentiment), what: "net_sentiment", answer }),
       " · ", num({ title: "Scored posts", value: d.scored, text: count(d.scored), what: "sentiment", answer }), ` of ${count(d.posts)} scored`)]],
   hashtags: ["Top trending hashtags", (d, answer) => [

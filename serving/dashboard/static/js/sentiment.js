@@ -8,7 +8,9 @@ const title = "Sentiment over time";
 // Bottom to top, always in this order and these colours.
 export const classes = ["negative", "neutral", "positive"];
 
-const share = (r, c) => (r && r.scored > 0 ? r[c] / r.scored : null);
+const share = (r, c) => (r && r.scored > 0 ? r[`${c}_share`] : null);
+// between is the interval of a share in words; "" where there is none.
+export const between = (r, c) => (r?.corrected ? `95 %: ${percent(r[`${c}_low`])} to ${percent(r[`${c}_high`])}` : "");
 
 function byDay(answer) {
   const rows = new Map(answer.data.rows.map((r) => [r.day, r]));
@@ -19,7 +21,7 @@ function byDay(answer) {
 function drawSentiment(answer, body, tile) {
   const { at, rows } = byDay(answer);
   const model = answer.provenance.models.map((m) => `${m.model} v${m.version}`).join(", ");
-  tile.sub.textContent = `share of the scored posts by day (UTC); below, net = positive − negative${model ? ` · ${model}` : ""}`;
+  tile.sub.textContent = `share of the scored posts by day (UTC)${answer.data.rows.some((r) => r.corrected) ? ", corrected for the model's known mistakes" : ""}; below, net = positive − negative${model ? ` · ${model}` : ""}`;
   body.append(h("ul", { class: "legend" }, classes.map((c) => h("li", {}, chip(c), c))));
   const net = (r) => (r && r.scored > 0 ? r.net_sentiment : null);
   draw(body, {
@@ -35,19 +37,20 @@ function drawSentiment(answer, body, tile) {
         { name: "net", type: "line", xAxisIndex: 1, yAxisIndex: 1, data: rows.map(net), showSymbol: at.length <= 60, showAllSymbol: true, symbol: "circle", symbolSize: 5, lineStyle: { color: theme.ink, width: 2 }, itemStyle: { color: theme.ink } },
       ],
     }),
-    describe: (i) => ({ title: day(at[i]), lines: rows[i] ? [...classes.toReversed().map((c) => [c, c, `${percent(share(rows[i], c))} (${count(rows[i][c])})`]), [null, "net", signed(net(rows[i]))], [null, "scored of posts", `${count(rows[i].scored)} of ${count(rows[i].posts)}`]] : [[null, "no posts", ""]] }),
+    describe: (i) => ({ title: day(at[i]), lines: rows[i] ? [...classes.toReversed().map((c) => [c, c, `${percent(share(rows[i], c))} ${between(rows[i], c)}`]), [null, "net", signed(net(rows[i]))], [null, "scored of posts", `${count(rows[i].scored)} of ${count(rows[i].posts)}`]] : [[null, "no posts", ""]] }),
     click: (i) => rows[i] && open({
       title: `Net sentiment, ${day(at[i])}`, value: net(rows[i]), what: "net_sentiment", answer,
-      facts: [...classes.map((c) => [c, `${count(rows[i][c])} posts, ${percent(share(rows[i], c))}`]), ["scored", `${count(rows[i].scored)} of ${count(rows[i].posts)} posts`]],
+      facts: [...classes.map((c) => [c, [percent(share(rows[i], c)), between(rows[i], c), `${count(rows[i][c])} labelled so`].filter(Boolean).join("; ")]), ["scored", `${count(rows[i].scored)} of ${count(rows[i].posts)} posts`]],
     }),
   });
 }
 
 function tableOf(answer) {
-  const cell = (key, format) => (r) => num({ title: `${key}, ${day(r.day)}`, value: r[key], text: format(r[key]), what: key === "net_sentiment" ? key : "sentiment", answer });
+  const cell = (key, format) => (r) => num({ title: `${key}, ${day(r.day)}`, value: r[key], text: format(r[key]), what: key === "net_sentiment" ? key : key.endsWith("_share") ? "share" : "sentiment", answer });
   return table("Sentiment by day", [
     { label: "Day (UTC)", cell: (r) => day(r.day) },
     ...["posts", "scored", ...classes].map((c) => ({ label: c, n: true, cell: cell(c, count) })),
+    ...classes.map((c) => ({ label: `${c} share`, n: true, cell: cell(`${c}_share`, percent) })),
     { label: "net", n: true, cell: cell("net_sentiment", signed) },
   ], answer.data.rows.toReversed());
 }
