@@ -103,6 +103,9 @@ func (g *sample) missing(key, path string) error {
 func (s *source) look(ctx context.Context, all []object) (*sample, error) {
 	got := &sample{has: map[string]int{}, known: map[string]bool{}}
 	declared := s.plans[false].Declared()
+	usual := s.limits
+	defer func() { s.limits = usual }()
+	s.limits.block = min(s.limits.block, 64<<10) // a file is not read further than it must
 	chosen := s.some(all)
 	most := max(leastOfFile, sampledRecords/max(len(chosen), 1))
 	for _, o := range chosen {
@@ -160,7 +163,7 @@ func (s *source) beginning(ctx context.Context, o object, most int, id, record f
 		return nil
 	}
 	for left := most; left > 0; {
-		p := &page{now: s.env.Now().UTC(), limits: s.limits}
+		p := &page{now: s.env.Now().UTC(), limits: limits{bytes: s.limits.bytes, records: min(left, s.limits.records), block: s.limits.block}}
 		bad := f.reader.read(ctx, p)
 		for i := range p.posts[:min(left, len(p.posts))] {
 			id(p.posts[i].ID)
