@@ -30,6 +30,7 @@ type careOperation struct {
 // and after its effect: the table reads the same, and the operation goes
 // through afterwards.
 func TestWholeCareCrash(t *testing.T) {
+	t.Parallel()
 	rewrite, db := rewriter(t), openQuery(t)
 	for name, op := range map[string]careOperation{
 		"compact": {

@@ -261,6 +261,7 @@ func TestAt(t *testing.T) {
 // TestWholeRestoreCrash stops a restore at every storage operation: the table holds
 // all of it or nothing, and a second try ends the work.
 func TestWholeRestoreCrash(t *testing.T) {
+	t.Parallel()
 	points := 0
 	for _, after := range []bool{false, true} {
 		for i := 0; ; i++ {

@@ -132,6 +132,7 @@ func openLake(t testing.TB, dir string) *lake.Lake {
 // TestWholeRealPosts lands every real data set through its declared mapping, and
 // wants no reject and nothing new the second time.
 func TestWholeRealPosts(t *testing.T) {
+	t.Parallel()
 	dir := shared(t)
 	l := openLake(t, t.TempDir())
 	for _, tt := range []struct {
