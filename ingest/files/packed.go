@@ -229,6 +229,7 @@ func (s *source) ended(o object) {
 	case o.fault == "":
 		s.state.set(o, e)
 	default:
-		s.open = &openFile{object: o, reader: &listless{rec: records{file: o.name}, why: errors.New(o.fault)}, read: func() int64 { return 0 }, close: func() error { return nil }}
+		reader := &listless{rec: records{file: o.name}, why: errors.New(o.fault)}
+		s.open = &openFile{object: o, reader: reader, read: func() int64 { return 0 }, close: func() error { return nil }}
 	}
 }

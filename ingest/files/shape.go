@@ -41,13 +41,17 @@ func shapes() map[string]shape {
 		"hackernews":  {decode: hackernews.Record, network: wire.HackerNews},
 		"instagram":   {decode: instagram.Record, network: wire.Instagram},
 		"instaloader": {decode: instagram.Instaloader, network: wire.Instagram},
-		"meta":        {decode: meta.Record, members: []string{"**/posts_*.json", "**/your_posts*.json", "**/reels.json", "**/comments.json", "**/post_comments*.json", "**/reels_comments.json"}},
-		"mastodon":    {decode: mastodon.Record, network: wire.Mastodon},
-		"reddit":      {decode: reddit.Record, network: wire.Reddit},
-		"telegram":    {decode: telegram.Record, network: wire.Telegram, members: []string{"**/result.json"}, unroll: telegram.Unroll},
-		"x":           {decode: x.Record, network: wire.X},
-		"x-archive":   {decode: x.Archive, network: wire.X, members: []string{"**/tweets.js", "**/tweets-part*.js", "**/tweet.js", "**/tweet-part*.js", "**/deleted-tweets*.js"}},
-		"x-users":     {decode: x.Users, network: wire.X},
+		"meta": {decode: meta.Record, members: []string{
+			"**/posts_*.json", "**/your_posts*.json", "**/reels.json", "**/comments.json", "**/post_comments*.json", "**/reels_comments.json",
+		}},
+		"mastodon": {decode: mastodon.Record, network: wire.Mastodon},
+		"reddit":   {decode: reddit.Record, network: wire.Reddit},
+		"telegram": {decode: telegram.Record, network: wire.Telegram, members: []string{"**/result.json"}, unroll: telegram.Unroll},
+		"x":        {decode: x.Record, network: wire.X},
+		"x-archive": {decode: x.Archive, network: wire.X, members: []string{
+			"**/tweets.js", "**/tweets-part*.js", "**/tweet.js", "**/tweet-part*.js", "**/deleted-tweets*.js",
+		}},
+		"x-users": {decode: x.Users, network: wire.X},
 	}
 }
 

@@ -87,7 +87,8 @@ func (p *packed) zipEntries(ctx context.Context, o object) (out []entryOf, fault
 	for _, f := range p.zip.File {
 		total += f.UncompressedSize64
 		out = append(out, entryOf{
-			name: f.Name, size: int64(f.UncompressedSize64 & (1<<62 - 1)), mark: fmt.Sprintf("%d %x", f.UncompressedSize64, f.CRC32), file: f.Mode().IsRegular(), //nolint:gosec // masked
+			name: f.Name, file: f.Mode().IsRegular(), mark: fmt.Sprintf("%d %x", f.UncompressedSize64, f.CRC32),
+			size: int64(f.UncompressedSize64 & (1<<62 - 1)), //nolint:gosec // masked
 		})
 	}
 	size, err := p.zip.raw.Seek(0, io.SeekEnd)

@@ -45,13 +45,17 @@ func marks() []mark {
 		{"", "a post of a Meta archive", true, has([]string{"media.0.creation_timestamp"}, []string{"data.0.post", "timestamp"})},
 		{X, "a line of a compliance job of X", false, has([]string{"id", "action", "created_at"})},
 		{X, "a list of X", false, has([]string{"member_count", "name"}, []string{"owner_id", "name", "!text"})},
-		{X, "a user of X", false, has([]string{"username", "public_metrics.followers_count"}, []string{"username", "name", "!text"}, []string{"screen_name", "!text"}, []string{"legacy.screen_name"})},
+		{X, "a user of X", false, has(
+			[]string{"username", "public_metrics.followers_count"}, []string{"username", "name", "!text"},
+			[]string{"screen_name", "!text"}, []string{"legacy.screen_name"},
+		)},
 		{X, "a space of X", false, has([]string{"state", "host_ids"}, []string{"state", "creator_id", "!text"})},
 		{X, "a medium of X", false, has([]string{"media_key", "type"})},
 		{X, "a place of X", false, has([]string{"place_type"})},
 		{X, "a trend of X", false, has([]string{"trend_name"})},
 		{X, "a job of X", false, has([]string{"download_url", "status"})},
-		{X, "a post of X", true, has([]string{"text", "edit_history_tweet_ids"}, []string{"text", "author_id"}, []string{"text", "public_metrics"}, []string{"id_str", "full_text"},
+		{X, "a post of X", true, has(
+			[]string{"text", "edit_history_tweet_ids"}, []string{"text", "author_id"}, []string{"text", "public_metrics"}, []string{"id_str", "full_text"},
 			[]string{"id_str", "text"}, []string{"legacy.full_text"}, []string{"data.legacy.full_text"}, []string{"tweet.full_text"})},
 	}
 }

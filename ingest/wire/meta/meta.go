@@ -22,7 +22,10 @@ import (
 )
 
 // wrappers are the keys of documents whose value is a list of records.
-var wrappers = [...]string{"comments_v2", "comments_media_comments", "comments_reels_comments", "ig_stories", "ig_reels_media", "ig_other_media", "ig_archived_post_media", "other_photos_v2"}
+var wrappers = [...]string{
+	"comments_v2", "comments_media_comments", "comments_reels_comments",
+	"ig_stories", "ig_reels_media", "ig_other_media", "ig_archived_post_media", "other_photos_v2",
+}
 
 // Record adds a post or a comment, or all of a document that is a list of them.
 func Record(raw string, now time.Time, position string, b *wire.Batch) {
@@ -57,7 +60,8 @@ func one(r gjson.Result, now time.Time, position string, b *wire.Batch) {
 		p.Kind, p.Text, at = feedlake.KindComment, Text(r.Get("string_map_data.Comment.value").Str), r.Get("string_map_data.Time.timestamp").Int()
 	case r.Get("data.0.comment").IsObject(): // Facebook
 		c := r.Get("data.0.comment")
-		p.Kind, p.Text, p.AuthorName, at = feedlake.KindComment, Text(c.Get("comment").Str), Text(c.Get("author").Str), cmp.Or(c.Get("timestamp").Int(), r.Get("timestamp").Int())
+		p.Kind, p.Text, p.AuthorName = feedlake.KindComment, Text(c.Get("comment").Str), Text(c.Get("author").Str)
+		at = cmp.Or(c.Get("timestamp").Int(), r.Get("timestamp").Int())
 	case r.Get("timestamp").Exists() && (r.Get("data").IsArray() || r.Get("attachments").IsArray()): // Facebook
 		at = r.Get("timestamp").Int()
 		r.Get("data").ForEach(func(_, d gjson.Result) bool {

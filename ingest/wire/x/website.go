@@ -41,7 +41,8 @@ func website(raw string, now time.Time, position string, b *wire.Batch) {
 	}
 	p.Query = meta.Get("source_platform_url").Str
 	author(node, &p, b)
-	p.ReplyTo, p.QuoteOf = legacy.Get("in_reply_to_status_id_str").Str, cmp.Or(legacy.Get("quoted_status_id_str").Str, idOf(inner(node.Get("quoted_status_result.result"))))
+	p.ReplyTo = legacy.Get("in_reply_to_status_id_str").Str
+	p.QuoteOf = cmp.Or(legacy.Get("quoted_status_id_str").Str, idOf(inner(node.Get("quoted_status_result.result"))))
 	original := inner(legacy.Get("retweeted_status_result.result"))
 	if p.RepostOf = idOf(original); p.RepostOf != "" {
 		p.QuoteOf = "" // the quote is the original's
@@ -84,7 +85,8 @@ func content(node gjson.Result, p *feedlake.Post) {
 		text, entities = note.Get("text").Str, note.Get("entity_set")
 	}
 	p.Text = plain(text)
-	p.Hashtags, p.Mentions, p.URLs = values(entities.Get("hashtags"), "text"), values(entities.Get("user_mentions"), "screen_name"), values(entities.Get("urls"), "expanded_url")
+	p.Hashtags, p.Mentions = values(entities.Get("hashtags"), "text"), values(entities.Get("user_mentions"), "screen_name")
+	p.URLs = values(entities.Get("urls"), "expanded_url")
 }
 
 // related is what a post that names others is.
