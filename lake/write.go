@@ -74,8 +74,11 @@ func NewRowWriter[T any](l *Lake, name string, p Partition) (*RowWriter[T], erro
 	w.w = parquet.NewGenericWriter[T](w.buf,
 		parquet.Compression(l.codec),
 		parquet.MaxRowsPerRowGroup(RowsPerGroup),
-		parquet.DataPageStatistics(false),                                 // four times the least or greatest value in each page's header, which no engine reads
-		parquet.SkipPageBounds("text"), parquet.SkipPageBounds("payload")) // as long as a record, and nobody looks for them by value
+		// Four times the least or greatest value in the header of each page, which no
+		// engine reads.
+		parquet.DataPageStatistics(false),
+		// As long as a record, and nobody looks for them by value.
+		parquet.SkipPageBounds("text"), parquet.SkipPageBounds("payload"))
 	return w, nil
 }
 

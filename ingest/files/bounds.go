@@ -163,7 +163,8 @@ type zstdReader struct {
 func newZstdReader(r io.Reader, b bounds) (*zstdReader, error) {
 	z := &zstdReader{head: &zstdHead{r: r, bounds: b}}
 	var err error
-	z.Decoder, err = zstd.NewReader(z.head, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(b.window))) //nolint:gosec // checked by checkBounds
+	z.Decoder, err = zstd.NewReader(z.head, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(uint64(b.window))) //nolint:gosec // checked by checkBounds
 	if err != nil {
 		return nil, fmt.Errorf("open zstd: %w", err)
 	}
