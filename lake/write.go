@@ -74,7 +74,7 @@ func NewRowWriter[T any](l *Lake, name string, p Partition) (*RowWriter[T], erro
 	w.w = parquet.NewGenericWriter[T](w.buf,
 		parquet.Compression(l.codec),
 		parquet.MaxRowsPerRowGroup(RowsPerGroup),
-		parquet.DataPageStatistics(false), // four times the least or greatest value in each page's header, which no engine reads
+		parquet.DataPageStatistics(false),                                 // four times the least or greatest value in each page's header, which no engine reads
 		parquet.SkipPageBounds("text"), parquet.SkipPageBounds("payload")) // as long as a record, and nobody looks for them by value
 	return w, nil
 }

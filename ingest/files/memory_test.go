@@ -269,9 +269,9 @@ var hostileMaps = map[string]string{
 // childFolder names the folder whose files the test process's child reads.
 const childFolder = "FEEDLAKE_TEST_HOSTILE"
 
-// TestMemory reads hostile files of every format in a process of its own, one
+// TestWholeMemory reads hostile files of every format in a process of its own, one
 // after the other, and asks after each how much memory the process ever had.
-func TestMemory(t *testing.T) {
+func TestWholeMemory(t *testing.T) {
 	if dir := os.Getenv(childFolder); dir != "" {
 		readHostile(t, dir)
 		return
@@ -283,7 +283,7 @@ func TestMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMemory$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWholeMemory$")
 	cmd.Env = append(os.Environ(), childFolder+"="+dir)
 	out, err := cmd.CombinedOutput()
 	told := map[string]string{}

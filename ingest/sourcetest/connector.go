@@ -131,14 +131,17 @@ func Connector[F ~string](t *testing.T, faults []F, start func(faults []F, now f
 				if err != nil {
 					t.Fatal(err)
 				}
-				readAll(t, clock, s, restart, open)
+				posts := readAll(t, clock, s, restart, open)
+				if restart == 0 && len(set) == 0 {
+					Land(t, Slice(posts), clock.Now)
+				}
 			}
 		})
 	}
 }
 
 // readAll reads a server empty; after so many pages another source takes over.
-func readAll(t *testing.T, clock *Clock, s Server, restart int, open func(*testing.T, ingest.Env, string) ingest.Source) {
+func readAll(t *testing.T, clock *Clock, s Server, restart int, open func(*testing.T, ingest.Env, string) ingest.Source) []feedlake.Post {
 	server := httptest.NewServer(s)
 	defer server.Close()
 	r := reader{t: t, clock: clock, restart: restart, open: func() ingest.Source { return open(t, clock.Env(t, "source"), server.URL) }}
@@ -175,6 +178,7 @@ func readAll(t *testing.T, clock *Clock, s Server, restart int, open func(*testi
 	if len(r.rejects) > 0 {
 		t.Errorf("rejects: %s", strings.Join(Reasons(r.rejects), "\n"))
 	}
+	return r.posts
 }
 
 func without(got map[string]int, known map[string]bool) map[string]int {
