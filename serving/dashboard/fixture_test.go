@@ -415,9 +415,11 @@ func (w *world) fillRuns(n int) {
 			Steps: 9, Scored: int64(3900 + 30*i), built: by("marts.pipeline_runs"),
 		}
 		switch i {
-		case n - 1: // the newest found nothing
+		case n - 1: // the newest was killed
+			r.State, r.Error = "abandoned", "process 7 on host died without finishing the run"
+		case n - 2: // the one before found nothing
 			r.Posts, r.Scored = 0, 0
-		case n - 3:
+		case n - 4:
 			r.State, r.Error, r.Posts = "failed", "ingest reddit: open posts-07.ndjson.gz: unexpected end of gzip data", 0
 		case n - 5:
 			r.State = "partial"

@@ -74,7 +74,7 @@ func (w *world) wanted(where, tagWhere string) map[string]string {
 	e := w.truth("SELECT 100 * sum(engagement) / sum(followers), sum(rated_posts)::BIGINT FROM marts.engagement WHERE " + where)
 	s := w.truth("SELECT sum(negative)::BIGINT, sum(neutral)::BIGINT, sum(positive)::BIGINT FROM marts.daily_sentiment WHERE " + where)
 	h := w.truth("SELECT hashtag, posts FROM marts.trending_hashtags WHERE " + tagWhere + " ORDER BY trending DESC, score DESC NULLS LAST, posts DESC, hashtag LIMIT 1")
-	r := w.truth("SELECT posts / seconds FROM marts.pipeline_runs WHERE posts > 0 ORDER BY started_at DESC LIMIT 1")
+	r := w.truth("SELECT posts / seconds FROM marts.pipeline_runs WHERE posts > 0 AND state <> 'abandoned' ORDER BY started_at DESC LIMIT 1")
 	rate := "–"
 	if f, ok := e[0].(float64); ok {
 		rate = fmt.Sprintf("%.2f%%", f)

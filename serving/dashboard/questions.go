@@ -16,7 +16,7 @@ const (
 	defineTagged     = "Posts of that day that carry the hashtag."
 	defineExpected   = "Posts that the trend model expected on that day, from the hashtag's usual level, hour of the week and recent past."
 	defineScore      = "Greatest surprise of an hour of that day: -log10 of the probability of so many posts or more."
-	defineThroughput = "Posts landed by the newest run that landed any, divided by the seconds of that whole run. Not narrowed by the filter."
+	defineThroughput = "Posts landed by the newest run that landed any, divided by the seconds of that whole run. Runs that were killed are left out: nobody knows when. Not narrowed by the filter."
 	defineHeat       = "Posts by UTC weekday and hour of creation, summed over the range." + defineOnce
 	defineEngagement = "Likes + reposts + replies of the posts that tell them; reposts are left out. All posts of each source count, also those that another source brings too."
 )
@@ -67,10 +67,10 @@ LIMIT %d`, w, f.Limit),
 
 func throughputQuestion() question {
 	return question{
-		Table: runsTable, Where: "\nWHERE posts > 0 AND posts_per_second IS NOT NULL", Definitions: map[string]string{"posts_per_second": defineThroughput},
+		Table: runsTable, Where: "\nWHERE posts > 0 AND posts_per_second IS NOT NULL AND state <> 'abandoned'", Definitions: map[string]string{"posts_per_second": defineThroughput},
 		SQL: `SELECT run_id, job, started_at, ended_at, state, posts, seconds, posts_per_second
 FROM marts.pipeline_runs
-WHERE posts > 0 AND posts_per_second IS NOT NULL
+WHERE posts > 0 AND posts_per_second IS NOT NULL AND state <> 'abandoned'
 ORDER BY started_at DESC, run_id
 LIMIT 1`,
 	}
