@@ -224,4 +224,3 @@ func csvRecords(r io.Reader) func() ([]string, int, error) {
 		return rec, line, err
 	}
 }
-
