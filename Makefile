@@ -47,8 +47,9 @@ demo: build ## the whole path on simulated posts, then the dashboard on http://l
 demo-sources: build ## the same over six simulated networks, as over the real ones
 	@bin/feedlake demo --sources
 
-# Tests run with the race detector, but for those that could only be slower by it: TestWhole…, which run the whole path, or
-# one of its stages on all real data, as people have it; and packages that start no goroutine (plain_test.go looks).
+# Tests run with the race detector, but for those that could only be slower by it: TestWhole…, which run the whole path, all
+# real data, several processes or every point of failure as people have them; and packages that start no goroutine
+# (plain_test.go looks).
 PLAIN    := sql training transforms
 WHOLE     = $(sort $(dir $(addprefix ./,$(shell git grep --untracked -l '^func TestWhole' '*_test.go'))))
 # Packages of tests that need services: only these are built for them.

@@ -150,7 +150,7 @@ func forbidden(from, to string) string {
 			return "schedules imports only the root"
 		}
 	case stage != "":
-		if stageOf(to) != stage && to != "lake" && to != "lake/query" && to != "lake/filelock" {
+		if stageOf(to) != stage && to != "lake" && to != "lake/query" && to != "lake/filelock" && to != "lake/objects" {
 			return "stages meet only in the lake"
 		}
 	case stageOf(to) != "":

@@ -68,14 +68,21 @@ func bucketHome(t *testing.T, endpoint string) home {
 	}
 }
 
+func keepsPromisesInBucket(t *testing.T, endpoint string) {
+	t.Helper()
+	h := bucketHome(t, endpoint)
+	keepsPromises(t, h)
+	t.Run("several processes", func(t *testing.T) { severalProcesses(t, h) })
+}
+
 func TestServiceLakeOnMinIO(t *testing.T) {
 	t.Parallel()
-	keepsPromises(t, bucketHome(t, "FEEDLAKE_TEST_S3"))
+	keepsPromisesInBucket(t, "FEEDLAKE_TEST_S3")
 }
 
 func TestServiceLakeOnVersityGW(t *testing.T) {
 	t.Parallel()
-	keepsPromises(t, bucketHome(t, "FEEDLAKE_TEST_S3_OTHER"))
+	keepsPromisesInBucket(t, "FEEDLAKE_TEST_S3_OTHER")
 }
 
 // TestServiceSecondMachine opens one lake from two folders: what one commits the

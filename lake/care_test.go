@@ -26,10 +26,11 @@ type careOperation struct {
 	after func(t *testing.T, l *lake.Lake)
 }
 
-// TestCareCrash stops every care operation at every storage operation, before
+// TestWholeCareCrash stops every care operation at every storage operation, before
 // and after its effect: the table reads the same, and the operation goes
 // through afterwards.
-func TestCareCrash(t *testing.T) {
+func TestWholeCareCrash(t *testing.T) {
+	t.Parallel()
 	rewrite, db := rewriter(t), openQuery(t)
 	for name, op := range map[string]careOperation{
 		"compact": {

@@ -40,7 +40,7 @@ func (c guardedCatalog) LoadTable(ctx context.Context, id table.Identifier) (*ta
 	if err != nil {
 		return nil, err
 	}
-	plain := iceio.LoadFSFunc(c.l.props, loc)
+	plain := c.l.filesAt(loc)
 	fsys := func(ctx context.Context) (iceio.IO, error) {
 		inner, err := plain(ctx)
 		if err != nil {
@@ -111,6 +111,7 @@ func (c guardedCatalog) CommitTable(ctx context.Context, id table.Identifier, re
 	}
 	var meta table.Metadata
 	var loc string
+	ctx = c.l.withBucket(ctx)
 	err := c.l.ic("commit", strings.Join(id, "."), func() (err error) {
 		meta, loc, err = c.Catalog.CommitTable(ctx, id, reqs, ups)
 		return err

@@ -42,7 +42,7 @@ func (l *Lake) openCatalog(ctx context.Context, c Config) (err error) {
 		l.kind, l.place = icesql.SQLite, "SQLite "+filepath.Join(l.dir, catalogFile)
 	} else {
 		l.kind = icesql.Postgres
-		l.db, l.place, err = openPostgres(ctx, dsn)
+		l.db, l.place, err = openPostgres(ctx, dsn, c.Silence)
 	}
 	if err != nil {
 		return err
@@ -54,11 +54,6 @@ func (l *Lake) openCatalog(ctx context.Context, c Config) (err error) {
 	if l.s3 != nil {
 		l.props[iceio.S3EndpointURL] = l.s3.Endpoint
 		l.props[iceio.S3Region] = l.s3.Region
-		l.props[iceio.S3AccessKeyID] = l.s3.Key
-		l.props[iceio.S3SecretAccessKey] = l.s3.Secret
-		if l.s3.Token != "" {
-			l.props[iceio.S3SessionToken] = l.s3.Token
-		}
 	}
 	cat, err := icesql.NewCatalog(CatalogName, l.db, l.kind, l.props)
 	if err != nil {
@@ -128,14 +123,30 @@ func reach(ctx context.Context, db *sql.DB) error {
 // catalogConnections bounds what one process takes of a server.
 const catalogConnections = 8
 
+// Bounds of the catalog's PostgreSQL. The server ends what waits or works for
+// too long; a server that says nothing at all is given up by this side.
+const (
+	catalogConnect = 10 * time.Second
+	catalogSilence = 45 * time.Second // longer than the server's own bounds, so that it can say what was wrong
+	catalogLimits  = "SET lock_timeout = '20s'; SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'"
+)
+
 // openPostgres opens a catalog in service.
-func openPostgres(ctx context.Context, dsn string) (_ *sql.DB, place string, _ error) {
+func openPostgres(ctx context.Context, dsn string, silence time.Duration) (_ *sql.DB, place string, _ error) {
 	c, err := pgx.ParseConfig(dsn)
 	if err != nil { // the error quotes the DSN, which may hold a password
 		return nil, "", feedlake.Hint(fmt.Errorf("open catalog: the DSN cannot be read: %w", feedlake.ErrConfig),
 			"postgres://user:password@host:5432/database, from the environment: ${FEEDLAKE_DSN}")
 	}
-	db := stdlib.OpenDB(*c)
+	silence = cmp.Or(silence, catalogSilence)
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = min(catalogConnect, silence)
+	}
+	c.DialFunc = pgconn.DialFunc(feedlake.Patient(feedlake.Dial(c.DialFunc), silence))
+	db := stdlib.OpenDB(*c, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, catalogLimits)
+		return err
+	}))
 	db.SetMaxOpenConns(catalogConnections)
 	db.SetMaxIdleConns(2)
 	db.SetConnMaxIdleTime(time.Minute)
@@ -240,6 +251,18 @@ func (l *Lake) setMeta(ctx context.Context, name, value string) error {
 
 // S3 is what the warehouse's bucket is asked with; nil where it is a folder.
 func (l *Lake) S3() *objects.S3Config { return l.s3 }
+
+// SignedS3 is S3 with the credentials of this moment, for engines that read the
+// bucket themselves and take only static ones; nil where the warehouse is a
+// folder.
+func (l *Lake) SignedS3(ctx context.Context) (*objects.S3Config, error) {
+	b, ok := l.store.(*bucket)
+	if !ok {
+		return nil, nil //nolint:nilnil // the warehouse is a folder
+	}
+	c, err := b.s3.Signed(ctx)
+	return &c, err
+}
 
 // Warehouse is the URL that all locations of tables begin with.
 func (l *Lake) Warehouse() string { return l.store.root() }

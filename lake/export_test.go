@@ -38,3 +38,13 @@ func AwaitMoving(t *testing.T, l *Lake) {
 		}
 	}
 }
+
+// CatalogSetting reads a setting of the catalog's PostgreSQL as a connection of
+// the lake has it.
+func CatalogSetting(t *testing.T, l *Lake, name string) (value string) {
+	t.Helper()
+	if err := l.db.QueryRowContext(t.Context(), "SELECT current_setting($1)", name).Scan(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}

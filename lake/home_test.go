@@ -46,7 +46,6 @@ func keepsPromises(t *testing.T, h home) {
 		"replaces whole partitions": replacesWholePartitions,
 		"guards the cursor":         guardsTheCursor,
 		"survives crashes":          survivesCrashes,
-		"several processes":         severalProcesses,
 		"travels in time":           travelsInTime,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, h) })
@@ -244,6 +243,14 @@ func TestWriter(t *testing.T) {
 		if _, err := l.Commit(t.Context(), lake.Commit{Table: "raw.posts", ID: id, Add: []string{write(t, l, "a", noon, id)}}); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestWholeSeveralProcesses lets programs meet in a folder and on a server.
+func TestWholeSeveralProcesses(t *testing.T) {
+	t.Parallel()
+	for name, h := range map[string]home{"folder": folderHome, "postgres": postgresHome(t)} {
+		t.Run(name, func(t *testing.T) { severalProcesses(t, h) })
 	}
 }
 

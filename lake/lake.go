@@ -20,6 +20,7 @@ import (
 	"github.com/apache/iceberg-go/catalog"
 	icesql "github.com/apache/iceberg-go/catalog/sql"
 	"github.com/apache/iceberg-go/table"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"github.com/feedlake/feedlake"
@@ -50,6 +51,10 @@ type Config struct {
 	recovering bool   // Recover opens it: it may lack what the warehouse holds
 	scratch    string // a file in place of catalog.db
 
+	// Silence is after how long a PostgreSQL server that says nothing is given up;
+	// 0: 45 seconds, which is longer than a statement may take.
+	Silence time.Duration
+
 	Now func() time.Time // the clock; required
 	// StorageNow is the clock that ages of files and snapshots are told by; nil:
 	// the storage's own. Only tests need another.
@@ -71,7 +76,8 @@ type Lake struct {
 	kind   icesql.SupportedDialect
 	cat    *icesql.Catalog
 	s3     *objects.S3Config  // nil: none
-	props  iceberg.Properties // of the catalog and of Iceberg's file IO; holds secrets
+	props  iceberg.Properties // of the catalog and of Iceberg's file IO
+	aws    *aws.Config        // with which Iceberg reaches the bucket; nil: none
 	known  metadataCache
 	plans  planCache
 	turns  chan struct{} // holds the one commit of this process that has its turn
@@ -96,6 +102,9 @@ func Open(ctx context.Context, c Config) (*Lake, error) {
 		l.ic = func(_, _ string, do func() error) error { return do() }
 	}
 	if l.store, err = openStorage(ctx, c, dir, l.ic); err != nil {
+		return nil, fmt.Errorf("open lake: %w", err)
+	}
+	if l.aws, err = awsConfig(l.store, l.s3 != nil && strings.HasPrefix(l.s3.Endpoint, "https:"), l.s3); err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
 	if err := l.openCatalog(ctx, c); err != nil {

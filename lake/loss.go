@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	iceio "github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/feedlake/feedlake"
@@ -238,7 +237,7 @@ func (l *Lake) follows(ctx context.Context, loc, from string) bool {
 
 // parse reads a metadata file that may belong to no catalog.
 func (l *Lake) parse(ctx context.Context, loc string) (*table.Table, error) {
-	return table.NewFromLocation(ctx, nil, loc, iceio.LoadFSFunc(l.props, loc), nil)
+	return table.NewFromLocation(ctx, nil, loc, l.filesAt(loc), nil)
 }
 
 // refuseElsewhere refuses a catalog whose table lies in another warehouse: that

@@ -258,9 +258,10 @@ func TestAt(t *testing.T) {
 	expect(made[1].At, made[1].ID)
 }
 
-// TestRestoreCrash stops a restore at every storage operation: the table holds
+// TestWholeRestoreCrash stops a restore at every storage operation: the table holds
 // all of it or nothing, and a second try ends the work.
-func TestRestoreCrash(t *testing.T) {
+func TestWholeRestoreCrash(t *testing.T) {
+	t.Parallel()
 	points := 0
 	for _, after := range []bool{false, true} {
 		for i := 0; ; i++ {

@@ -94,7 +94,7 @@ func (l *Lake) Ensure(ctx context.Context, s Spec) error {
 	props := tableProperties()
 	props[propertyKey] = strings.Join(s.Key, ",")
 	err = l.ic("create-table", s.Name, func() error {
-		_, err := l.cat.CreateTable(ctx, id, schema, catalog.WithPartitionSpec(&spec), catalog.WithProperties(props))
+		_, err := l.cat.CreateTable(l.withBucket(ctx), id, schema, catalog.WithPartitionSpec(&spec), catalog.WithProperties(props))
 		return err
 	})
 	if err == nil {

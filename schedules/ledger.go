@@ -15,12 +15,13 @@ import (
 
 // LedgerConfig opens a ledger.
 type LedgerConfig struct {
-	Path   string           // the SQLite file, made when missing; not used with a DSN
-	DSN    string           // a PostgreSQL database, as URL or key=value; PGPASSFILE and the PG* variables count too. "" means Path. Never shown
-	Schema string           // in the database, made when missing; every ledger has its own. "" means DefaultSchema
-	Now    func() time.Time // the clock
-	Log    *slog.Logger     // nil discards
-	Lease  time.Duration    // after this silence a process of another machine counts as dead; 0 means DefaultLease
+	Path    string           // the SQLite file, made when missing; not used with a DSN
+	DSN     string           // a PostgreSQL database, as URL or key=value; PGPASSFILE and the PG* variables count too. "" means Path. Never shown
+	Schema  string           // in the database, made when missing; every ledger has its own. "" means DefaultSchema
+	Now     func() time.Time // the clock
+	Log     *slog.Logger     // nil discards
+	Silence time.Duration    // after which a PostgreSQL server that says nothing counts as gone; 0 means half a minute
+	Lease   time.Duration    // after this silence a process of another machine counts as dead; 0 means DefaultLease
 }
 
 // DefaultLease is the longest silence of a living process. It must be longer
@@ -78,7 +79,7 @@ func OpenLedger(ctx context.Context, c LedgerConfig) (*Ledger, error) {
 
 func openDatabase(ctx context.Context, c LedgerConfig) (*sql.DB, dialect, error) {
 	if c.DSN != "" {
-		return openPostgres(c.DSN, c.Schema)
+		return openPostgres(c.DSN, c.Schema, cmp.Or(c.Silence, usualSilence))
 	}
 	return openSQLite(ctx, c.Path)
 }

@@ -39,17 +39,18 @@ const DefaultSchema = "feedlake_ops"
 
 const (
 	connectTimeout = 10 * time.Second
-	idleTime       = 5 * time.Minute // after which a connection that is not needed is closed
-	maxConns       = 4               // a transaction, the heartbeat, and who reads meanwhile
-	maxName        = 63              // bytes; PostgreSQL cuts longer names
+	usualSilence   = 30 * time.Second // of a server, after which its connection counts as broken; longer than it may wait for the lock
+	idleTime       = 5 * time.Minute  // after which a connection that is not needed is closed
+	maxConns       = 4                // a transaction, the heartbeat, and who reads meanwhile
+	maxName        = 63               // bytes; PostgreSQL cuts longer names
 )
 
 // postgresLimits are the bounds of a transaction: of the wait for another one,
 // as on SQLite, and of the silence of a client that hangs and holds the lock.
-const postgresLimits = "set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '30s'; "
+const postgresLimits = "set local lock_timeout = '10s'; set local statement_timeout = '25s'; set local idle_in_transaction_session_timeout = '30s'; "
 
 // openPostgres opens a schema of a database; it does not connect yet.
-func openPostgres(dsn, schema string) (*sql.DB, dialect, error) {
+func openPostgres(dsn, schema string, silence time.Duration) (*sql.DB, dialect, error) {
 	if schema == "" {
 		schema = DefaultSchema
 	}
@@ -69,6 +70,7 @@ func openPostgres(dsn, schema string) (*sql.DB, dialect, error) {
 	if len(schema) > maxName {
 		return nil, d, fmt.Errorf("schema name of %d bytes, PostgreSQL cuts it after %d: %w", len(schema), maxName, feedlake.ErrConfig)
 	}
+	config.DialFunc = pgconn.DialFunc(feedlake.Patient(feedlake.Dial(config.DialFunc), silence))
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(maxConns)
 	db.SetMaxIdleConns(maxConns)

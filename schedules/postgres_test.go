@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/serving/postgres/pgtest"
 )
 
 func TestBeginRaces(t *testing.T) {
@@ -313,4 +314,28 @@ func TestBrokenCommits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSilentLedger wants no call to wait for ever on a server that hangs.
+func TestSilentLedger(t *testing.T) {
+	t.Parallel()
+	home := inSchema(t)
+	dsn, hush := pgtest.Quiet(t, home.DSN)
+	home.DSN = dsn
+	short := func(c *LedgerConfig) { c.Silence, c.Lease = 400*time.Millisecond, time.Second }
+	l := openTest(t, home, short)
+	hush(true)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for name, call := range map[string]func() error{
+		"runs":  func() error { _, err := l.Runs(ctx, Filter{}); return err },
+		"begin": func() error { _, _, err := l.Begin(ctx, Run{Job: "a"}); return err },
+		"open":  func() error { short(&home); _, err := OpenLedger(ctx, home); return err },
+	} {
+		var hint *feedlake.HintError
+		if err := call(); err == nil || ctx.Err() != nil || !errors.As(err, &hint) {
+			t.Errorf("%s: %v, want an error with a hint", name, err)
+		}
+	}
+	hush(false)
 }

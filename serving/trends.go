@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/feedlake/feedlake/lake"
@@ -220,56 +219,6 @@ func (t *trending) todo(ctx context.Context) (list []lake.Partition, err error) 
 		}
 	}
 	return list, err
-}
-
-// chunkDays and chunkRows bound the days of one source that are made together:
-// their look-back is read once for all of them.
-const (
-	chunkDays = 28
-	chunkRows = 200_000
-)
-
-// chunks parts partitions into runs of days of one source.
-func (t *trending) chunks(todo []lake.Partition) (out [][]lake.Partition) {
-	rows := map[lake.Partition]int64{}
-	for _, f := range t.files {
-		rows[f.Partition] += f.Rows
-	}
-	slices.SortFunc(todo, func(a, b lake.Partition) int {
-		sa, da := place(a)
-		sb, db := place(b)
-		if c := strings.Compare(sa, sb); c != 0 {
-			return c
-		}
-		return strings.Compare(da, db)
-	})
-	sum, from := int64(0), ""
-	for i, p := range todo {
-		source, day := place(p)
-		before, _ := place(todo[max(i-1, 0)])
-		if i == 0 || source != before || sum+rows[p] > chunkRows || day > shift(from, chunkDays-1) {
-			out, sum, from = append(out, nil), 0, day
-		}
-		out[len(out)-1] = append(out[len(out)-1], p)
-		sum += rows[p]
-	}
-	return out
-}
-
-// place is the source and the day of a partition.
-func place(p lake.Partition) (source, day string) {
-	source, _ = p.Value("source")
-	day, _ = p.Value("day")
-	return source, day
-}
-
-// shift moves a day; what is no day stays.
-func shift(day string, days int) string {
-	at, err := time.Parse(time.DateOnly, day)
-	if err != nil {
-		return day
-	}
-	return at.AddDate(0, 0, days).Format(time.DateOnly)
 }
 
 // chunk makes the partitions of one source and returns the paths of their files;

@@ -35,6 +35,7 @@ func (r *rig) compact(t *testing.T) lake.CompactReport {
 // TestCompactionIsNoChange compacts inputs: the models are up to date, and a
 // late post afterwards costs only its partitions.
 func TestCompactionIsNoChange(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for i := range 3 {
 		r.land(post(fmt.Sprintf("a%d", i), "01-01", "hello #x"), post(fmt.Sprintf("b%d", i), "01-10", "bye #y"))
@@ -76,6 +77,7 @@ func TestCompactionIsNoChange(t *testing.T) {
 // TestExpiryKeepsInputs expires all that may go: the models still find what
 // they were made from.
 func TestExpiryKeepsInputs(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for i := range 3 {
 		r.land(post(fmt.Sprintf("a%d", i), "01-01", "hello #x"))

@@ -59,6 +59,7 @@ func twoModels(r *rig) {
 // and after its effect; the next run must leave the same rows as a run that
 // nothing disturbed.
 func TestEveryFaultHeals(t *testing.T) {
+	t.Parallel()
 	engine := openEngine(t)
 	dir, saved := filepath.Join(t.TempDir(), "lake"), filepath.Join(t.TempDir(), "saved")
 	open := func(f *faulty) *rig {
@@ -111,6 +112,7 @@ func TestEveryFaultHeals(t *testing.T) {
 // TestUnknownOutcomeIsAskedAgain fails one commit, before or after its effect:
 // the run itself finds out and goes on.
 func TestUnknownOutcomeIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	for _, after := range []bool{false, true} {
 		failed := 0
 		r := newRigWith(t, openEngine(t), func(op, path string, do func() error) error {
@@ -153,6 +155,7 @@ func assertCommitted(t *testing.T, r *rig, rep transforms.Report, i int64) {
 // TestKilledBetweenModels stops after each number of queries, as a kill does,
 // and wants the next run of the same window to leave the same rows.
 func TestKilledBetweenModels(t *testing.T) {
+	t.Parallel()
 	engine := openEngine(t)
 	build := func(t *testing.T) *rig {
 		r := newRigWith(t, engine, nil)

@@ -56,6 +56,7 @@ func onDay(days int, id, text string) feedlake.Post {
 // after them must read the same files and replace the same partitions, whatever
 // the age of the lake. (The look-back of 28 days ends within both.)
 func TestNightCostsTheNight(t *testing.T) {
+	t.Parallel()
 	nights := []struct {
 		name  string
 		posts []feedlake.Post

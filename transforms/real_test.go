@@ -10,6 +10,7 @@ import (
 // TestRealTweets builds every model over 96,474 real tweets: no check fails, and
 // the tables agree on how many there are.
 func TestRealTweets(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	landTweets(r, 1)
 	rep := r.mustTransform()

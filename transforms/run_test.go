@@ -23,6 +23,7 @@ func wantPartitions(t *testing.T, rep transforms.Report, model string, want ...l
 }
 
 func TestRunBuildsEveryModel(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.ensure(lake.Fixed()...)
 	r.land(post("a1", "01-01", "hello #go"), post("b1", "01-02", "hello #go"), post("a2", "01-02", "bye"))
@@ -74,6 +75,7 @@ func TestRunAgainDoesNothing(t *testing.T) {
 }
 
 func TestRunOnEmptyLake(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	rep := r.mustTransform()
 	if got := states(rep)[transforms.Waiting]; len(got) != len(r.graph.Models()) {
@@ -105,6 +107,7 @@ func TestRunOnEmptyLake(t *testing.T) {
 // TestRunFollowsChanges walks one lake through what happens to posts and wants
 // only the partitions that changed to be computed, from only the files needed.
 func TestRunFollowsChanges(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	first := post("a1", "01-01", "hello #go")
 	r.land(first, post("b1", "01-10", "hello #go"), post("c1", "02-20", "hello #go"))
@@ -168,6 +171,7 @@ select day, cast(count(*) as bigint) as posts from features.long group by day`
 )
 
 func TestCheckHoldsPartitionBack(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	model := fmt.Sprintf(longPosts, "accepted(text: good, fine)", "text")
 	r.models(model, countLong)
@@ -227,6 +231,7 @@ func TestHeldPartitionThatVanishes(t *testing.T) {
 }
 
 func TestChecks(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		check, column string
 		want          string // of the failure; "" means that it passes
@@ -335,6 +340,7 @@ func TestModelChangeRebuilds(t *testing.T) {
 // TestBigRebuildInOneSnapshot wants the same rows whether a rebuild is one query
 // or many, and one snapshot either way.
 func TestBigRebuildInOneSnapshot(t *testing.T) {
+	t.Parallel()
 	var posts []feedlake.Post
 	for d := range 40 {
 		at := time.Date(2026, 1, 1+d, 0, 0, 0, 0, time.UTC).Format("01-02")

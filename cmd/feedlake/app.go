@@ -100,8 +100,12 @@ func (a *app) duckdb(ctx context.Context, setup ...string) (*query.DB, error) {
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return nil, fmt.Errorf("make folder for spilling: %w", err)
 	}
+	bucket, err := a.readBucket(ctx)
+	if err != nil {
+		return nil, err
+	}
 	db, err := query.Open(ctx, query.Options{
-		Memory: a.cfg.Engine.Memory, Threads: a.cfg.Engine.Threads, TempDir: tmp, Setup: append(a.readBucket(), setup...),
+		Memory: a.cfg.Engine.Memory, Threads: a.cfg.Engine.Threads, TempDir: tmp, Setup: append(bucket, setup...),
 	})
 	if err != nil {
 		return nil, err

@@ -21,6 +21,9 @@ and computes and publishes the marts of those days anew.`,
 		Example: "  feedlake model rejudge sentiment --from 2026-01-01 --to 2026-02-01\n  feedlake model rejudge trends",
 		Args:    cobra.ExactArgs(1), ValidArgs: []string{modelSentiment, modelTrends},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] != modelSentiment && args[0] != modelTrends {
+				return usage("model %q: %s or %s", args[0], modelSentiment, modelTrends)
+			}
 			days, err := daysOf(from, to)
 			if err != nil {
 				return err
@@ -57,12 +60,8 @@ func daysOf(from, to string) (d serving.Days, err error) {
 // rejudge judges days again, and brings the marts of those days up to date.
 func (a *app) rejudge(ctx context.Context, model string, days serving.Days) error {
 	step, judge := stepScore, a.scoreDays
-	switch model {
-	case modelSentiment:
-	case modelTrends:
+	if model == modelTrends {
 		step, judge = stepTrends, a.trendDays
-	default:
-		return usage("model %q: %s or %s", model, modelSentiment, modelTrends)
 	}
 	return a.run(ctx, "rejudge", []schedules.Job{
 		job(step, func(ctx context.Context) error { return judge(ctx, &days) }),

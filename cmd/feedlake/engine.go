@@ -98,20 +98,24 @@ func (a *app) chooseEngine(ctx context.Context, o transforms.Options) (kind, why
 // openEngine starts an engine.
 func (a *app) openEngine(ctx context.Context, kind, tmp string) (transforms.Engine, error) {
 	if kind == engineSpark {
-		o, err := a.sparkOptions()
+		o, err := a.sparkOptions(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return spark.Open(ctx, o)
 	}
+	setup, err := a.readBucket(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return duckdb.Open(ctx, duckdb.Options{
-		Memory: a.cfg.Engine.Memory, Threads: a.cfg.Engine.Threads, TempDir: tmp, Files: a.lake, Setup: a.readBucket(),
+		Memory: a.cfg.Engine.Memory, Threads: a.cfg.Engine.Threads, TempDir: tmp, Files: a.lake, Setup: setup,
 	})
 }
 
 // sparkOptions tells Spark where the lake is: the same catalog, under the same
 // name, and the same bucket.
-func (a *app) sparkOptions() (spark.Options, error) {
+func (a *app) sparkOptions(ctx context.Context) (spark.Options, error) {
 	e := a.cfg.Engine
 	cat := &spark.Catalog{Name: lake.CatalogName, Warehouse: a.lake.Warehouse(), URI: e.Spark.Catalog}
 	if dsn := a.cfg.Lake.Catalog; dsn != "" {
@@ -127,7 +131,11 @@ func (a *app) sparkOptions() (spark.Options, error) {
 		cat.URI = "jdbc:sqlite:" + filepath.Join(a.lake.Dir(), "catalog.db")
 	}
 	var storage spark.Storage = spark.Folder{}
-	if s := a.lake.S3(); s != nil {
+	s, err := a.lake.SignedS3(ctx)
+	if err != nil {
+		return spark.Options{}, err
+	}
+	if s != nil {
 		storage = sparkBucket{spark.Bucket{Client: a.lake.Objects().Client()}, a.lake}
 		endpoint := s.Endpoint
 		if e.Spark.Endpoint != "" {
@@ -140,13 +148,17 @@ func (a *app) sparkOptions() (spark.Options, error) {
 
 // readBucket is what DuckDB needs to read a bucket itself; nothing where files
 // come through the cache.
-func (a *app) readBucket() []string {
+func (a *app) readBucket(ctx context.Context) ([]string, error) {
 	ext := a.cfg.Lake.HTTPFS
 	if ext == "" || a.lake.S3() == nil {
-		return nil
+		return nil, nil
+	}
+	bucket, err := a.lake.SignedS3(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if strings.ContainsAny(ext, "/.") { // not the name of an installed extension
 		ext = a.cfg.path(ext)
 	}
-	return query.BucketSetup(ext, a.lake.S3())
+	return query.BucketSetup(ext, bucket), nil
 }

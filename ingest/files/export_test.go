@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/feedlake/feedlake/ingest"
 )
@@ -36,3 +37,14 @@ func (w wholeNames) list(ctx context.Context) ([]object, error) {
 
 // Shapes are the names of all shapes.
 func Shapes() []string { return slices.Sorted(maps.Keys(shapes())) }
+
+// Impatient gives up a silent bucket sooner.
+func Impatient(s ingest.Source, silence time.Duration) (ingest.Source, error) {
+	f, ok := s.(*source)
+	if !ok {
+		return s, nil
+	}
+	b, err := newBucketWith(f.cfg, silence)
+	f.store = b
+	return f, err
+}

@@ -46,7 +46,7 @@ type Config struct {
 // S3Config says how to reach the bucket of an s3:// path.
 type S3Config struct {
 	Endpoint  string        `yaml:"endpoint"` // http://host:port or https://host
-	Key       string        `yaml:"key"`      // anonymous when absent
+	Key       string        `yaml:"key"`      // absent: what the machine has (environment, profile, role), or anonymous
 	Secret    ingest.Secret `yaml:"secret"`
 	Region    string        `yaml:"region"`
 	PathStyle bool          `yaml:"path_style"` // bucket in the path instead of the host, as MinIO wants it

@@ -21,7 +21,9 @@ import (
 // first, the last and others between them.
 const (
 	sampledFiles   = 8
-	sampledRecords = 1000 // of a file
+	sampledRecords = 2000 // of all these files
+	leastOfFile    = 250  // records of one
+	enough         = 100  // records that have a path show that it is right, and not rare
 	sureOf         = 1000 // records, without which a path may be missing by chance
 	rare           = 100  // of so many records one has the path: less is worth a warning
 	shownPaths     = 40
@@ -101,16 +103,21 @@ func (g *sample) missing(key, path string) error {
 func (s *source) look(ctx context.Context, all []object) (*sample, error) {
 	got := &sample{has: map[string]int{}, known: map[string]bool{}}
 	declared := s.plans[false].Declared()
-	for _, o := range s.some(all) {
+	usual := s.limits
+	defer func() { s.limits = usual }()
+	s.limits.block = min(s.limits.block, 64<<10) // a file is not read further than it must
+	chosen := s.some(all)
+	most := max(leastOfFile, sampledRecords/max(len(chosen), 1))
+	for _, o := range chosen {
 		columns := s.cfg.kindOf(o.name).format == formatCSV
-		err := s.beginning(ctx, o, got.id, func(record string) {
+		err := s.beginning(ctx, o, most, got.id, func(record string) {
 			got.records++
 			for _, p := range declared {
-				if present(record, p.Path, columns) {
+				if got.has[p.Path] < enough && present(record, p.Path, columns) {
 					got.has[p.Path]++
 				}
 			}
-			if got.records <= sampledRecords {
+			if got.records <= leastOfFile {
 				flatten(got.known, "", gjson.Parse(record), columns)
 			}
 		})
@@ -145,7 +152,7 @@ func (s *source) some(all []object) []object {
 
 // beginning hands out the first records of a file, as JSON, sound or not, and the
 // ids of the sound ones.
-func (s *source) beginning(ctx context.Context, o object, id, record func(string)) (err error) {
+func (s *source) beginning(ctx context.Context, o object, most int, id, record func(string)) (err error) {
 	f, err := s.openAt(ctx, o, entry{})
 	if err != nil { // reading it tells
 		return nil //nolint:nilerr // see above
@@ -155,8 +162,8 @@ func (s *source) beginning(ctx context.Context, o object, id, record func(string
 		record(head)
 		return nil
 	}
-	for left := sampledRecords; left > 0; {
-		p := &page{now: s.env.Now().UTC(), limits: s.limits}
+	for left := most; left > 0; {
+		p := &page{now: s.env.Now().UTC(), limits: limits{bytes: s.limits.bytes, records: min(left, s.limits.records), block: s.limits.block}}
 		bad := f.reader.read(ctx, p)
 		for i := range p.posts[:min(left, len(p.posts))] {
 			id(p.posts[i].ID)

@@ -133,6 +133,7 @@ func openLake(t testing.TB, dir string) *lake.Lake {
 // column of every row is what its page said. It wants no reject and nothing new
 // the second time.
 func TestWholeRealPosts(t *testing.T) {
+	t.Parallel()
 	dir := shared(t)
 	for _, tt := range []struct {
 		name, config string

@@ -11,13 +11,14 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake/objects"
 )
 
 // bucket is an S3 bucket.
@@ -27,7 +28,11 @@ type bucket struct {
 	pattern string
 }
 
-func newBucket(c Config) (*bucket, error) {
+func newBucket(c Config) (*bucket, error) { return newBucketWith(c, 0) }
+
+// newBucketWith is newBucket with another bound of a server's silence than the
+// usual.
+func newBucketWith(c Config, silence time.Duration) (*bucket, error) {
 	name, pattern, _ := strings.Cut(strings.TrimPrefix(c.Path, "s3://"), "/")
 	if name == "" || pattern == "" || !doublestar.ValidatePattern(pattern) {
 		return nil, fmt.Errorf("path: %q is no s3://bucket/glob: %w", c.Path, feedlake.ErrConfig)
@@ -49,9 +54,13 @@ func newBucket(c Config) (*bucket, error) {
 	if c.S3.PathStyle {
 		lookup = minio.BucketLookupPath
 	}
+	transport, err := objects.Transport(u.Scheme == "https", silence)
+	if err != nil {
+		return nil, fmt.Errorf("s3: %w", err)
+	}
 	client, err := minio.New(u.Host, &minio.Options{
-		Creds: credentials.NewStaticV4(c.S3.Key, c.S3.Secret.Reveal(), ""), Secure: u.Scheme == "https",
-		Region: c.S3.Region, BucketLookup: lookup,
+		Creds: objects.Credentials(c.S3.Key, c.S3.Secret.Reveal(), "", true), Secure: u.Scheme == "https",
+		Region: c.S3.Region, BucketLookup: lookup, Transport: transport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("s3: %w: %w", err, feedlake.ErrConfig)
@@ -149,6 +158,9 @@ func (t tempFile) Close() error { return errors.Join(t.File.Close(), os.Remove(t
 // request is final, and whatever else the network does may pass.
 func s3Error(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, err)
+	if objects.Silent(err) {
+		return feedlake.Hint(&feedlake.RetryError{Err: err}, "the server takes the connection but does not answer: look at its load and its log")
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

@@ -189,3 +189,19 @@ type done struct{}
 func (done) Fetch(_ context.Context, from feedlake.Cursor) (ingest.Page, error) {
 	return ingest.Page{Next: from, Done: true}, nil
 }
+
+// hears is a source that is to be landed by time.
+type hears struct{ done }
+
+func (hears) Flush() time.Duration { return time.Minute }
+
+// TestListener says of a source that hears that it does.
+func TestListener(t *testing.T) {
+	l, ok := looks.Wrap(hears{}, looks.Options{}).(ingest.Listener)
+	if !ok || l.Flush() != time.Minute {
+		t.Error("the source no longer says how long a post may wait")
+	}
+	if _, ok := looks.Wrap(done{}, looks.Options{}).(ingest.Listener); ok {
+		t.Error("a source that can be asked again says that it hears")
+	}
+}

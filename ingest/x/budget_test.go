@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
@@ -22,7 +21,6 @@ func TestStreamBudget(t *testing.T) {
 			var got []string
 			listen := func(from feedlake.Cursor) (feedlake.Cursor, error) {
 				src := open(t, r.env, r.url, x.Config{Mode: "stream", Rules: []x.Rule{{Value: everything}}, Backfill: 2, PageSize: 37})
-				x.Stall(src, 50*time.Millisecond)
 				for {
 					p, err := src.Fetch(t.Context(), from)
 					if err != nil {

@@ -37,7 +37,7 @@ func newRig(t *testing.T, posts int64, faults ...serve.Fault) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hs := httptest.NewServer(s)
+	hs := httptest.NewServer(ends(s))
 	t.Cleanup(hs.CloseClientConnections)
 	r := &rig{Server: s, url: hs.URL, clock: clock, env: clock.Env(t, "x"), meter: ingest.NewMemoryMeter(clock.Now, nil)}
 	r.env.Credential, r.env.Meter, r.env.Secrets = "me", r.meter, secrets(serve.XToken)

@@ -1,9 +1,13 @@
 package x_test
 
 import (
+	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +16,47 @@ import (
 	"github.com/feedlake/feedlake/ingest/simulate/serve"
 	"github.com/feedlake/feedlake/ingest/x"
 )
+
+// ending ends a stream that has nothing more to tell; X leaves it open.
+type ending struct {
+	http.ResponseWriter
+	end context.CancelFunc
+}
+
+// Flush is what the simulator does last.
+func (e ending) Flush() {
+	_ = http.NewResponseController(e.ResponseWriter).Flush() // the client sees what is missing
+	e.end()
+}
+
+func ends(s http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, end := context.WithCancel(r.Context())
+		defer end()
+		s.ServeHTTP(ending{w, end}, r.WithContext(ctx))
+	})
+}
+
+// TestStreamStall gives a connection up that says nothing, and connects again.
+func TestStreamStall(t *testing.T) {
+	r := newRig(t, 20)
+	var silent atomic.Bool
+	silent.Store(true)
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if strings.HasSuffix(q.URL.Path, "/stream") && silent.Swap(false) {
+			_ = http.NewResponseController(w).Flush()
+			<-q.Context().Done()
+			return
+		}
+		ends(r.Server).ServeHTTP(w, q)
+	}))
+	t.Cleanup(hs.CloseClientConnections)
+	src := open(t, r.env, hs.URL, x.Config{Mode: "stream", Rules: []x.Rule{{Value: everything}}, Backfill: 2, PageSize: 5})
+	x.Stall(src, 50*time.Millisecond)
+	if p, err := src.Fetch(t.Context(), ""); err != nil || len(p.Posts) == 0 || silent.Load() {
+		t.Errorf("%d posts, %v", len(p.Posts), err)
+	}
+}
 
 // TestStream connects again where the stream ends, and hands no post out twice.
 func TestStream(t *testing.T) {
@@ -45,7 +90,6 @@ func (r *rig) listen(t *testing.T) (seen map[string]bool) {
 	for page := 0; r.Growing() || slices.ContainsFunc(r.Live(), lacks); page++ {
 		if page%5 == 0 {
 			src = open(t, r.env, r.url, x.Config{Mode: "stream", Rules: []x.Rule{{Value: everything, Tag: "all"}}, Backfill: 2, PageSize: 37})
-			x.Stall(src, 50*time.Millisecond)
 		}
 		p, err := src.Fetch(t.Context(), from)
 		var again *feedlake.RetryError

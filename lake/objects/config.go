@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 
@@ -21,11 +22,12 @@ type S3Config struct {
 	Region   string // "" = us-east-1
 	Bucket   string
 	Prefix   string // keys begin with it and a slash; "" none
-	Key      string
+	Key      string // "": what the machine has, see Credentials
 	Secret   string `json:"-"`
 	Token    string `json:"-"` // of temporary credentials, or ""
 
 	Transport http.RoundTripper `json:"-"` // nil: the default; tests put faults here
+	Silence   time.Duration     // after which a server that says nothing is given up; 0: a minute
 }
 
 // String names the bucket and the key, and no secret.
@@ -61,9 +63,9 @@ func (c S3Config) checked() (S3Config, *url.URL, error) {
 	if err := s3utils.CheckValidBucketName(c.Bucket); err != nil {
 		return c, nil, fmt.Errorf("s3 bucket %q: %w: %w", c.Bucket, err, feedlake.ErrConfig)
 	}
-	if c.Key == "" || c.Secret == "" {
+	if (c.Key == "") != (c.Secret == "") {
 		return c, nil, feedlake.Hint(fmt.Errorf("s3 credentials: no access key or no secret: %w", feedlake.ErrConfig),
-			"give both, from the environment or a file")
+			"give both, from the environment or a file, or none: then the machine's own count (environment, profile, role)")
 	}
 	c.Region = cmp.Or(c.Region, "us-east-1")
 	c.Prefix = strings.Trim(c.Prefix, "/")

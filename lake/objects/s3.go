@@ -3,6 +3,7 @@
 package objects
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ const (
 type S3 struct {
 	config S3Config
 	client *minio.Client
+	creds  *credentials.Credentials
 	clock  *clockWatch
 	stall  time.Duration
 	part   int64
@@ -50,11 +52,14 @@ func OpenS3(ctx context.Context, c S3Config) (*S3, error) {
 	}
 	base := c.Transport
 	if base == nil {
-		if base, err = minio.DefaultTransport(u.Scheme == "https"); err != nil {
+		if base, err = Transport(u.Scheme == "https", c.Silence); err != nil {
 			return nil, fmt.Errorf("open %s: %w", c, err)
 		}
 	}
-	s := &S3{config: c, clock: &clockWatch{base: base}, stall: stallAfter, part: partSize}
+	s := &S3{config: c, creds: Credentials(c.Key, c.Secret, c.Token, false), clock: &clockWatch{base: base}, stall: cmp.Or(c.Silence, stallAfter), part: partSize}
+	if _, err := s.creds.GetWithContext(&credentials.CredContext{Context: ctx}); err != nil {
+		return nil, fmt.Errorf("open %s: %w", c, err)
+	}
 	check, err := s.connect(u, checkTries)
 	if err != nil {
 		return nil, err
@@ -79,7 +84,7 @@ func OpenS3(ctx context.Context, c S3Config) (*S3, error) {
 
 func (s *S3) connect(u *url.URL, tries int) (*minio.Client, error) {
 	client, err := minio.New(u.Host, &minio.Options{
-		Creds:  credentials.NewStaticV4(s.config.Key, s.config.Secret, s.config.Token),
+		Creds:  s.creds,
 		Secure: u.Scheme == "https", Region: s.config.Region, Transport: s.clock, MaxRetries: tries,
 	})
 	if err != nil {
@@ -244,6 +249,25 @@ func pause(ctx context.Context, n int) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Signed is the configuration with the credentials that hold at this moment: for
+// others who read the bucket and can take only static ones. Those of a role
+// expire.
+func (s *S3) Signed(ctx context.Context) (S3Config, error) {
+	c := s.config
+	v, err := s.creds.GetWithContext(&credentials.CredContext{Context: ctx})
+	if err != nil {
+		return c, fmt.Errorf("get credentials of %s: %w", s.config, err)
+	}
+	c.Key, c.Secret, c.Token = v.AccessKeyID, v.SecretAccessKey, v.SessionToken
+	return c, nil
+}
+
+// Expires is when the credentials of this moment end; zero: never.
+func (s *S3) Expires(ctx context.Context) (time.Time, error) {
+	v, err := s.creds.GetWithContext(&credentials.CredContext{Context: ctx})
+	return v.Expiration, err
 }
 
 // Client is the connection itself, for what this package does not do.

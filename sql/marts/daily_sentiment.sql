@@ -115,25 +115,25 @@ summed as (
          cast(sum(cast(round((u1 * s11 + u2 * s12 + u3 * s13) * 1000000e0) as bigint)) as double) / 1000000e0 as v1,
          cast(sum(cast(round((u1 * s21 + u2 * s22 + u3 * s23) * 1000000e0) as bigint)) as double) / 1000000e0 as v2,
          cast(sum(cast(round((u1 * s31 + u2 * s32 + u3 * s33) * 1000000e0) as bigint)) as double) / 1000000e0 as v3,
-         max(case when scored > 0 and n1 is null then 1 else 0 end) as unknown,
+         max(case when scored > 0 and n1 is null then 1 else 0 end) as lacking,
          cast(sum(confidence) as bigint) as confidence,
          cast(max(model_version) as bigint) as model_version
   from spread
   group by day, source, lang, copy
 ),
 shared as (
-  select s.*, nullif(cast(case when unknown = 0 then scored end as double), 0e0) as n
+  select s.*, nullif(cast(case when lacking = 0 then scored end as double), 0e0) as n
   from summed s
 ),
 -- The nearest shares to the estimates that are not below 0 and make 1.
 below as (
-  select s.*, (least(n1, 0e0) + least(n2, 0e0) + least(n3, 0e0)) / 2e0 as short from shared s
+  select s.*, (least(n1, 0e0) + least(n2, 0e0) + least(n3, 0e0)) / 2e0 as excess from shared s
 ),
 placed as (
   select b.*,
-         round(case when n1 < 0e0 then 0e0 else least(greatest((n1 + short) / n, 0e0), 1e0) end, 6) as x1,
-         round(case when n2 < 0e0 then 0e0 else least(greatest((n2 + short) / n, 0e0), 1e0) end, 6) as x2,
-         round(case when n3 < 0e0 then 0e0 else least(greatest((n3 + short) / n, 0e0), 1e0) end, 6) as x3,
+         round(case when n1 < 0e0 then 0e0 else least(greatest((n1 + excess) / n, 0e0), 1e0) end, 6) as x1,
+         round(case when n2 < 0e0 then 0e0 else least(greatest((n2 + excess) / n, 0e0), 1e0) end, 6) as x2,
+         round(case when n3 < 0e0 then 0e0 else least(greatest((n3 + excess) / n, 0e0), 1e0) end, 6) as x3,
          round(196e-2 * sqrt(v1) / n, 6) as h1,
          round(196e-2 * sqrt(v2) / n, 6) as h2,
          round(196e-2 * sqrt(v3) / n, 6) as h3
