@@ -45,6 +45,6 @@ func Impatient(s ingest.Source, silence time.Duration) (ingest.Source, error) {
 		return s, nil
 	}
 	b, err := newBucketWith(f.cfg, silence)
-	f.store = b
+	f.store, f.archives = b, &packed{store: b, cfg: f.cfg}
 	return f, err
 }
