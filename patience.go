@@ -71,7 +71,7 @@ func (c *patientConn) Write(p []byte) (int, error) {
 func (c *patientConn) begin(set func(time.Time) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	end := time.Now().Add(c.silence)
+	end := time.Now().Add(c.silence) //nolint:forbidigo // deadlines of sockets are by the system's clock
 	if !c.deadline.IsZero() && c.deadline.Before(end) {
 		end = c.deadline
 	}
@@ -82,7 +82,7 @@ func (c *patientConn) begin(set func(time.Time) error) error {
 func (c *patientConn) explain(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err != nil && os.IsTimeout(err) && (c.deadline.IsZero() || time.Now().Before(c.deadline)) {
+	if err != nil && os.IsTimeout(err) && (c.deadline.IsZero() || time.Now().Before(c.deadline)) { //nolint:forbidigo // as above
 		return fmt.Errorf("the server said nothing for %s: %w", c.silence, err)
 	}
 	return err

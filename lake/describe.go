@@ -1,5 +1,7 @@
 package lake
 
+import "maps"
+
 // Description tells people what a table that feedlake itself writes holds.
 type Description struct {
 	About    string            // one line
@@ -26,9 +28,7 @@ func Describe() map[string]Description {
 	with := func(more map[string]string) map[string]string {
 		out := map[string]string{}
 		for _, m := range []map[string]string{post, more} {
-			for k, v := range m {
-				out[k] = v
-			}
+			maps.Copy(out, m)
 		}
 		return out
 	}

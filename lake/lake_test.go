@@ -228,6 +228,9 @@ func TestEnsureAddsColumns(t *testing.T) {
 			}
 			out = append(out, s)
 		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
 		return out
 	}
 	if d := cmp.Diff([]string{"(2026-01-10, 1, [a], NULL)"}, show()); d != "" {

@@ -113,12 +113,9 @@ func (b *blockWriter) look(rows reflect.Value, from, n int) {
 		b.bytes[i] = 0
 		for f, place := range b.fields {
 			v := row.FieldByIndex(place)
-			set := false
+			set := !v.IsZero()
 			if v.Kind() == reflect.String {
-				set = v.Len() > 0
 				b.bytes[i] += v.Len()
-			} else {
-				set = !v.IsZero()
 			}
 			if set {
 				b.values[f] |= 1 << i

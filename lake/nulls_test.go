@@ -280,7 +280,7 @@ func TestPostsHoldNullForNothing(t *testing.T) {
 			t.Fatalf("a kind of field that the test does not know: %s", f.Name)
 		}
 	}
-	rows[1] = full.Interface().(feedlake.Post)
+	rows[1] = full.Interface().(feedlake.Post) //nolint:errcheck,forcetypeassert // made of one
 	path := writeCalls(t.Context(), t, l, [][]feedlake.Post{rows})
 	var counts map[string]int
 	got := scan[string](t, db, fmt.Sprintf("select to_json(c)::varchar from (select count(columns(* exclude deleted)) from '%s') c", path))

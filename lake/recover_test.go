@@ -320,7 +320,11 @@ func sibling(t *testing.T, file string, change func(meta map[string]any)) string
 		t.Fatal(err)
 	}
 	meta["last-updated-ms"] = time.Now().Add(time.Hour).UnixMilli()
-	meta["properties"].(map[string]any)["feedlake.cursor.x"] = "never"
+	props, ok := meta["properties"].(map[string]any)
+	if !ok {
+		t.Fatalf("properties: %T", meta["properties"])
+	}
+	props["feedlake.cursor.x"] = "never"
 	if change != nil {
 		change(meta)
 	}
@@ -374,9 +378,11 @@ func TestRecoverChooses(t *testing.T) {
 			t.Helper()
 			unnote(t, c)
 			sibling(t, files[len(files)-1], func(m map[string]any) {
-				for _, s := range m["snapshots"].([]any) {
-					s := s.(map[string]any)
-					s["manifest-list"] = s["manifest-list"].(string) + ".gone"
+				snapshots, _ := m["snapshots"].([]any)
+				for _, s := range snapshots {
+					if s, ok := s.(map[string]any); ok {
+						s["manifest-list"] = fmt.Sprint(s["manifest-list"], ".gone")
+					}
 				}
 			})
 		}, "3", 1},

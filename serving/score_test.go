@@ -36,8 +36,13 @@ func scoreLake(t *testing.T, dir string, ic lake.Interceptor) *lake.Lake {
 	}
 	for _, s := range append(lake.Fixed(),
 		lake.Spec{Name: "features.posts", Partition: []string{"source", "day"}, Columns: []lake.Column{
-			{Name: "source", Type: "VARCHAR"}, {Name: "id", Type: "VARCHAR"}, {Name: "day", Type: "DATE"}, {Name: "text", Type: "VARCHAR"}, {Name: "text_md5", Type: "VARCHAR"},
-			{Name: "kind", Type: "VARCHAR"}, {Name: "lang", Type: "VARCHAR"},
+			{Name: "source", Type: "VARCHAR"},
+			{Name: "id", Type: "VARCHAR"},
+			{Name: "day", Type: "DATE"},
+			{Name: "text", Type: "VARCHAR"},
+			{Name: "text_md5", Type: "VARCHAR"},
+			{Name: "kind", Type: "VARCHAR"},
+			{Name: "lang", Type: "VARCHAR"},
 		}},
 		lake.Spec{Name: "features.hashtag_hourly", Partition: []string{"source", "day"}, Columns: []lake.Column{
 			{Name: "source", Type: "VARCHAR"},

@@ -125,7 +125,7 @@ func conformanceChecks(t *testing.T) (out []check) {
 		if err := yaml.Unmarshal(data, &f); err != nil {
 			t.Fatal(err)
 		}
-		for _, section := range strings.Fields(s.sections) {
+		for section := range strings.FieldsSeq(s.sections) {
 			for i, e := range f.Tests[section] {
 				c := check{
 					section: s.file + " " + strings.ReplaceAll(section, "_", " "), name: strings.TrimSpace(e.Description),

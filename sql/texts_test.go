@@ -38,7 +38,7 @@ func TestEmojiOfUnicode(t *testing.T) {
 			t.Errorf("%s: %d sequences in the golden case, want %d", status, sequences[status], want)
 		}
 	}
-	for _, word := range strings.Fields(texts["plain/000"]) {
+	for word := range strings.FieldsSeq(texts["plain/000"]) {
 		if utf8.RuneCountInString(word) != 1 {
 			t.Errorf("plain: %q is more than a sign", word)
 		}

@@ -22,8 +22,11 @@ func TestHoursAreNotCutOff(t *testing.T) {
 		rows = append(rows, hourRow{"s", "daily", begin.Add(time.Duration(d) * day), 2, min(672, int64(24*d))})
 	}
 	put(t, l, lake.Spec{Name: "features.hashtag_hourly", Key: []string{"source", "hashtag", "hour"}, Columns: []lake.Column{
-		{Name: "source", Type: "VARCHAR"}, {Name: "hashtag", Type: "VARCHAR"}, {Name: "hour", Type: "TIMESTAMPTZ"},
-		{Name: "posts", Type: "BIGINT"}, {Name: "hours_known", Type: "BIGINT"},
+		{Name: "source", Type: "VARCHAR"},
+		{Name: "hashtag", Type: "VARCHAR"},
+		{Name: "hour", Type: "TIMESTAMPTZ"},
+		{Name: "posts", Type: "BIGINT"},
+		{Name: "hours_known", Type: "BIGINT"},
 	}}, rows)
 	var hours []training.TagHour
 	o := training.Options{Lake: l, DB: db, Registry: training.NewRegistry(l, clock), RunID: "run", Now: clock, Log: slog.New(slog.DiscardHandler)}

@@ -74,7 +74,8 @@ func killAt(t *testing.T, dir string, m breakPoint) bool {
 		t.Fatal(err)
 	}
 	log := bufio.NewScanner(pipe)
-	for n := 0; n <= m.line && log.Scan(); n++ {
+	for n, more := 0, true; n <= m.line && more; n++ {
+		more = log.Scan()
 	}
 	ended := make(chan struct{})
 	go func() {

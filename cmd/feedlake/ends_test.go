@@ -203,7 +203,10 @@ func TestWholeKilledRunIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := bufio.NewScanner(pipe)
-	for said.Scan() && !(strings.Contains(said.Text(), "step ended") && strings.Contains(said.Text(), `"step":"ingest"`)) {
+	for said.Scan() {
+		if strings.Contains(said.Text(), "step ended") && strings.Contains(said.Text(), `"step":"ingest"`) {
+			break
+		}
 	}
 	if err := errors.Join(said.Err(), cmd.Process.Kill()); err != nil {
 		t.Fatal(err)

@@ -32,11 +32,11 @@ func tombed(kind, column string) string {
 // that answers or quotes an erased post stays, but no longer says which. more is
 // another column and its condition.
 func referring(more ...string) map[string]string {
-	clear := map[string]string{"reply_to": tombed(lake.ErasedPost, "reply_to"), "quote_of": tombed(lake.ErasedPost, "quote_of")}
+	lose := map[string]string{"reply_to": tombed(lake.ErasedPost, "reply_to"), "quote_of": tombed(lake.ErasedPost, "quote_of")}
 	if len(more) == 2 {
-		clear[more[0]] = more[1]
+		lose[more[0]] = more[1]
 	}
-	return clear
+	return lose
 }
 
 // eraseRules lists the tables that hold posts or speak of them, beside those

@@ -26,13 +26,13 @@ func unpackOldLake(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = lock.Close() })
-	clear := func() {
+	remove := func() {
 		if err := os.RemoveAll(oldLakeAt); err != nil {
 			t.Fatal(err)
 		}
 	}
-	clear()
-	t.Cleanup(clear)
+	remove()
+	t.Cleanup(remove)
 	f, err := os.Open("testdata/lakes/1848268.tar.gz")
 	if err != nil {
 		t.Fatal(err)

@@ -44,12 +44,12 @@ func (r *csvReader) faults(w []byte, slash bool) (n int) {
 	width := 0
 	for len(w) > 0 {
 		end, state := probe.whole(w, false)
-		switch {
-		case state == csvMore:
+		switch state {
+		case csvMore:
 			return n
-		case state == csvOpen:
+		case csvOpen:
 			return n + 1
-		case state == csvStray:
+		case csvStray:
 			n++
 			_, w, _ = bytes.Cut(w, []byte{'\n'})
 			continue

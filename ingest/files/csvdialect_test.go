@@ -39,8 +39,11 @@ func TestDialects(t *testing.T) {
 		{"one record and carriage returns", "a.csv", "id,at,t\r5,1577934245,a", "", []short{{"5", "a"}}, nil},
 		{"the delimiter is said", "a.csv", "sep=;\r\nid;at;t\r\n5;1577934245;a,b\r\n", "", []short{{"5", "a,b"}}, nil},
 		{"the delimiter is said behind a mark", "a.csv", "\uFEFFSEP=|\nid|at|t\n5|1577934245|a,b\n", "", []short{{"5", "a,b"}}, nil},
-		{"backslashes", "a.csv", "id,at,t\n5,1577934245,\"he said \\\"no\\\", twice\"\n6,1577934246,\"C:\\\\\"\n7,1577934247,\"both \"\"ways\"\" \\\"here\\\"\"\n", "",
-			[]short{{"5", `he said "no", twice`}, {"6", `C:\`}, {"7", `both "ways" "here"`}}, nil},
+		{
+			"backslashes", "a.csv", "id,at,t\n5,1577934245,\"he said \\\"no\\\", twice\"\n6,1577934246,\"C:\\\\\"\n7,1577934247,\"both \"\"ways\"\" \\\"here\\\"\"\n", "",
+			[]short{{"5", `he said "no", twice`}, {"6", `C:\`}, {"7", `both "ways" "here"`}},
+			nil,
+		},
 		{"backslashes that mean themselves", "a.csv", "id,at,t\n5,1577934245,\"C:\\\"\n6,1577934246,\"D:\\\"\n", "", []short{{"5", `C:\`}, {"6", `D:\`}}, nil},
 		{"backslashes by declaration", "a.csv", "id,at,t\n5,1577934245,\"a \\\\ b\"\n", "escape: backslash\n", []short{{"5", `a \ b`}}, nil},
 		{"quotes by declaration", "a.csv", "id,at,t\n5,1577934245,\"a \\\" b\"\n6,1577934246,c\n", "escape: quote\n", []short{{"6", "c"}}, []string{"text behind the closing quote"}},

@@ -16,7 +16,6 @@ func kinds() map[string]struct {
 	shapes string // that land a post of it
 	seems  string // what a reject says of it
 } {
-	type kind = struct{ raw, shapes, seems string }
 	return map[string]struct{ raw, shapes, seems string }{
 		"x post":        {`{"id":"1580696888344707072","text":"a","author_id":"1","created_at":"2022-10-13T23:08:00.000Z"}`, "x", "a post of X"},
 		"x page":        {`{"data":[{"id":"1580696888344707072","text":"a","author_id":"1","created_at":"2022-10-13T23:08:00.000Z"}],"meta":{}}`, "x", "a post of X"},

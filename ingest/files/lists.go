@@ -22,8 +22,8 @@ type list struct {
 func (l lists) of() int64 { return l[l.chosen()].at }
 
 func (l lists) chosen() int {
-	for i := len(l) - 1; i >= 0; i-- {
-		if !l[i].empty {
+	for i, other := range slices.Backward(l) {
+		if !other.empty {
 			return i
 		}
 	}

@@ -51,7 +51,7 @@ func runsFault(src []byte, width int, values int64) error {
 // levelsFault checks levels up to most.
 func levelsFault(src []byte, encoding format.Encoding, most int, values int64) error {
 	width := bits.Len(uint(most))
-	if encoding == format.BitPacked { //nolint:staticcheck // old files have it
+	if encoding == format.BitPacked {
 		if int64(len(src))*8/int64(width) > values+spare {
 			return errRuns
 		}
@@ -69,7 +69,7 @@ func (c *chunkCheck) rowsFault(src []byte, encoding format.Encoding, values int6
 	width := bits.Len(uint(c.leaf.MaxRepetitionLevel))
 	var levels []byte
 	var err error
-	if encoding == format.BitPacked { //nolint:staticcheck // old files have it
+	if encoding == format.BitPacked {
 		levels, err = (&bitpacked.Encoding{BitWidth: width}).DecodeLevels(nil, src)
 	} else {
 		levels, err = (&rle.Encoding{BitWidth: width}).DecodeLevels(nil, src)
@@ -90,7 +90,7 @@ func (c *chunkCheck) rowsFault(src []byte, encoding format.Encoding, values int6
 // valuesFault checks what stands behind the levels.
 func valuesFault(src []byte, encoding format.Encoding, kind parquet.Kind, values, most int64) error {
 	switch encoding {
-	case format.RLEDictionary, format.PlainDictionary:
+	case format.RLEDictionary, format.PlainDictionary: //nolint:staticcheck // old files have it
 		if len(src) == 0 {
 			return nil
 		}

@@ -33,7 +33,6 @@ const (
 type sample struct {
 	records int
 	has     map[string]int  // by path
-	files   map[string]bool // by file: whether paths are names of columns
 	known   map[string]bool // paths that the records have
 	long    int             // ids of more digits than a spreadsheet keeps
 	rounded int             // of those: that end as if cut

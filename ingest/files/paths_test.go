@@ -61,7 +61,7 @@ func TestPaths(t *testing.T) {
 			f.write(c.file, c.content)
 			open := func() ingest.Source { return openSource(t, f.dir, "path: '*'\nmap: {"+c.mapped+"}\n") }
 			page, err := files.Small(open()).Fetch(t.Context(), "")
-			finding := open().(ingest.Prober).Probe(t.Context())[1] //nolint:forcetypeassert // as every source of files
+			finding := open().(ingest.Prober).Probe(t.Context())[1] //nolint:errcheck,forcetypeassert // as every source of files
 			if c.key == "" {
 				if err != nil || !strings.HasPrefix(page.Warning, c.warning) || (c.warning == "") != (page.Warning == "") || !finding.OK || finding.Says != page.Warning {
 					t.Errorf("%v, warning %q, check %+v", err, page.Warning, finding)

@@ -42,7 +42,7 @@ type counter struct {
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n.Add(int64(n))
-	if err != nil && !errors.Is(err, io.EOF) && !(c.member && damaged(err)) {
+	if err != nil && !errors.Is(err, io.EOF) && (!c.member || !damaged(err)) {
 		c.err = err
 	}
 	return n, err

@@ -88,12 +88,12 @@ func (p *packed) zipEntries(ctx context.Context, o object) (out []entryOf, fault
 		total += f.UncompressedSize64
 		out = append(out, entryOf{
 			name: f.Name, file: f.Mode().IsRegular(), mark: fmt.Sprintf("%d %x", f.UncompressedSize64, f.CRC32),
-			size: int64(f.UncompressedSize64 & (1<<62 - 1)), //nolint:gosec // masked
+			size: int64(f.UncompressedSize64 & (1<<62 - 1)),
 		})
 	}
 	size, err := p.zip.raw.Seek(0, io.SeekEnd)
 	if err == nil && total < 1<<62 {
-		if bomb := bombOf(size, int64(total)); bomb != nil { //nolint:gosec // checked
+		if bomb := bombOf(size, int64(total)); bomb != nil {
 			return nil, "the archive is not read: " + bomb.Error(), nil
 		}
 	}
@@ -121,7 +121,7 @@ func (p *packed) openZip(ctx context.Context, o object) (io.ReadCloser, error) {
 		}
 		return nil, fmt.Errorf("open %s: %w", o.name, err)
 	}
-	size := int64(f.CompressedSize64 & (1<<62 - 1)) //nolint:gosec // masked
+	size := int64(f.CompressedSize64 & (1<<62 - 1))
 	return memberReader{&guard{r: r, packed: func() int64 { return size }}, r}, nil
 }
 

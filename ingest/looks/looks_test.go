@@ -97,7 +97,8 @@ func TestLooks(t *testing.T) {
 	ids, at := s.run(at, day, 2*day)
 	want := []feedlake.Window{
 		{Start: begun.Add(-8 * time.Hour), End: begun.Add(16 * time.Hour)},
-		{Start: begun.Add(-2 * day), End: begun.Add(-day)}, {Start: begun.Add(-day), End: begun.Add(-8 * time.Hour)}, // a day at a time
+		{Start: begun.Add(-2 * day), End: begun.Add(-day)},
+		{Start: begun.Add(-day), End: begun.Add(-8 * time.Hour)}, // a day at a time
 	}
 	if d := cmp.Diff(want, s.opens); d != "" {
 		t.Error(d)

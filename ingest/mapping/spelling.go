@@ -68,8 +68,8 @@ func ident(v value) (string, error) {
 }
 
 // cutByte cuts s at the first of some characters.
-func cutByte(s, any string) (before, after string, found bool) {
-	i := strings.IndexAny(s, any)
+func cutByte(s, chars string) (before, after string, found bool) {
+	i := strings.IndexAny(s, chars)
 	if i < 0 {
 		return s, "", false
 	}

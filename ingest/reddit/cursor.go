@@ -130,7 +130,7 @@ func (s ids) MarshalText() ([]byte, error) {
 		if err != nil || len(v) > versionBytes {
 			return nil, fmt.Errorf("spell version %q: %w", s[n], feedlake.ErrConfig)
 		}
-		b = append(binary.AppendUvarint(b, n-last), byte(len(v)))
+		b = append(binary.AppendUvarint(b, n-last), byte(len(v))) //nolint:gosec // at most versionBytes
 		b, last = append(b, v...), n
 	}
 	return []byte(versioned + base64.RawURLEncoding.EncodeToString(b)), nil

@@ -20,7 +20,7 @@ func TestAlone(t *testing.T) {
 	stop()
 	config := fmt.Errorf("private: %w", feedlake.ErrConfig)
 	for name, c := range map[string]struct {
-		ctx  context.Context
+		ctx  context.Context //nolint:containedctx // a case of a table
 		err  error
 		want bool
 	}{

@@ -3,6 +3,7 @@ package sourcetest
 import (
 	"fmt"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,15 +52,15 @@ func Changed(t *testing.T, start func(now func() time.Time) (Server, error), ope
 
 // counts spells the counts of a post.
 func counts(p *feedlake.Post) string {
-	out := ""
+	var out strings.Builder
 	for _, n := range []*int64{p.Likes, p.Reposts, p.Replies, p.Views} {
 		if n == nil {
-			out += " -"
+			out.WriteString(" -")
 			continue
 		}
-		out += fmt.Sprintf(" %d", *n)
+		fmt.Fprintf(&out, " %d", *n)
 	}
-	return out
+	return out.String()
 }
 
 // Looked holds a source to what it reads once more of a day that is past: every

@@ -191,12 +191,12 @@ func differences(p *feedlake.Post, row map[string][]parquet.Value) (out []string
 
 // same reports whether the values of a column are what a field says.
 func same(field reflect.Value, got []parquet.Value) bool {
-	if at, ok := field.Interface().(time.Time); ok {
+	if at, ok := reflect.TypeAssert[time.Time](field); ok {
 		return at.IsZero() && got[0].IsNull() || !at.IsZero() && !got[0].IsNull() && got[0].Int64() == at.UnixMicro()
 	}
 	switch field.Kind() {
 	case reflect.Slice: // optional list of texts: NULL at level 0, empty at level 1
-		texts, _ := field.Interface().([]string)
+		texts, _ := reflect.TypeAssert[[]string](field)
 		if len(texts) == 0 {
 			return len(got) == 1 && got[0].IsNull() && (got[0].DefinitionLevel() == 0) == (texts == nil)
 		}

@@ -38,7 +38,7 @@ func numbers(from, to int) (ids []string) {
 // place while it goes on, and for few others again.
 func TestAsked(t *testing.T) {
 	for _, size := range []int{3, 300, 6000} {
-		r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+		r := rand.New(rand.NewPCG(1, 2))
 		ids := numbers(1, size)
 		more := numbers(size, size+5)
 		times := map[string]int{}

@@ -140,8 +140,7 @@ func TestSilentServer(t *testing.T) {
 	t.Cleanup(silent.Close)
 	t.Cleanup(func() { close(end) })
 	_, err := OpenS3(t.Context(), S3Config{Endpoint: silent.URL, Bucket: "data", Key: "k", Secret: "s", Silence: 20 * time.Millisecond})
-	var again *feedlake.RetryError
-	if !errors.As(err, &again) {
+	if _, ok := errors.AsType[*feedlake.RetryError](err); !ok {
 		t.Errorf("%v, want an error that may pass", err)
 	}
 }

@@ -128,11 +128,11 @@ func hasColumn(cols []lake.Column, name string) bool {
 // command spells a query for a shell, at the snapshots of tables: who runs it
 // gets the number that was shown, also when the lake has moved on.
 func (s *server) command(sql string, at []tableRef) string {
-	var flags string
+	var flags strings.Builder
 	for i, t := range at {
-		flags += []string{" --at ", ","}[min(i, 1)] + t.Table + "@" + t.Snapshot
+		flags.WriteString([]string{" --at ", ","}[min(i, 1)] + t.Table + "@" + t.Snapshot)
 	}
-	return s.o.Command + flags + ` "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`").Replace(sql) + `"`
+	return s.o.Command + flags.String() + ` "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`").Replace(sql) + `"`
 }
 
 const maxBuilds = 20

@@ -40,18 +40,40 @@ func TestShares(t *testing.T) {
 		variance  [3]float64
 		scored    float64
 	}{
-		"one version": {[]sentimentRow{judged("a", 3, [3]int64{210, 580, 210}, 100, 800, 100), judged("b", 3, [3]int64{20, 60, 20}, 10, 75, 15)}, true,
-			[3]float64{110. / 1100, 875. / 1100, 115. / 1100}, variance([3]float64{110, 875, 115}), 1100},
-		"two versions": {[]sentimentRow{judged("a", 3, [3]int64{210, 580, 210}, 100, 800, 100), judged("b", 4, [3]int64{20, 60, 20}, 10, 75, 15)}, true,
-			[3]float64{110. / 1100, 875. / 1100, 115. / 1100}, plus(variance([3]float64{100, 800, 100}), variance([3]float64{10, 75, 15})), 1100},
-		"below nothing": {[]sentimentRow{judged("a", 3, [3]int64{1, 8, 1}, -2, 11, 1)}, true,
-			[3]float64{0, (11. - 1) / 10, 0}, variance([3]float64{0, 11, 1}), 10},
+		"one version": {
+			[]sentimentRow{judged("a", 3, [3]int64{210, 580, 210}, 100, 800, 100), judged("b", 3, [3]int64{20, 60, 20}, 10, 75, 15)},
+			true,
+			[3]float64{110. / 1100, 875. / 1100, 115. / 1100},
+			variance([3]float64{110, 875, 115}), 1100,
+		},
+		"two versions": {
+			[]sentimentRow{judged("a", 3, [3]int64{210, 580, 210}, 100, 800, 100), judged("b", 4, [3]int64{20, 60, 20}, 10, 75, 15)},
+			true,
+			[3]float64{110. / 1100, 875. / 1100, 115. / 1100},
+			plus(variance([3]float64{100, 800, 100}), variance([3]float64{10, 75, 15})), 1100,
+		},
+		"below nothing": {
+			[]sentimentRow{judged("a", 3, [3]int64{1, 8, 1}, -2, 11, 1)},
+			true,
+			[3]float64{0, (11. - 1) / 10, 0},
+			variance([3]float64{0, 11, 1}), 10,
+		},
 		"an unknown version": {[]sentimentRow{judged("a", 9, [3]int64{210, 580, 210}, 100, 800, 100)}, false, [3]float64{0.21, 0.58, 0.21}, [3]float64{}, 1000},
-		"one of two is unknown": {[]sentimentRow{judged("a", 3, [3]int64{210, 580, 210}, 100, 800, 100), judged("b", 9, [3]int64{0, 1000, 0}, 10, 980, 10)}, false,
-			[3]float64{0.105, 0.79, 0.105}, [3]float64{}, 2000},
+		"one of two is unknown": {
+			[]sentimentRow{judged("a", 3, [3]int64{210, 580, 210}, 100, 800, 100), judged("b", 9, [3]int64{0, 1000, 0}, 10, 980, 10)},
+			false,
+			[3]float64{0.105, 0.79, 0.105},
+			[3]float64{},
+			2000,
+		},
 		"without estimates": {[]sentimentRow{judged("a", 3, [3]int64{210, 580, 210})}, false, [3]float64{0.21, 0.58, 0.21}, [3]float64{}, 1000},
-		"partly without": {[]sentimentRow{judged("a", 3, [3]int64{210, 580, 210}, 100, 800, 100), judged("b", 3, [3]int64{0, 1000, 0})}, false,
-			[3]float64{0.105, 0.79, 0.105}, [3]float64{}, 2000},
+		"partly without": {
+			[]sentimentRow{judged("a", 3, [3]int64{210, 580, 210}, 100, 800, 100), judged("b", 3, [3]int64{0, 1000, 0})},
+			false,
+			[3]float64{0.105, 0.79, 0.105},
+			[3]float64{},
+			2000,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

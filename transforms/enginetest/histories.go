@@ -29,7 +29,7 @@ func Histories(t *testing.T, g *transforms.Graph, open func(t *testing.T) transf
 	e := open(t)
 	for seed := range seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			rnd := rand.New(rand.NewPCG(uint64(seed), 16))
+			rnd := rand.New(rand.NewPCG(uint64(seed), 16)) //nolint:gosec // a test, counted from 0
 			h := history{t: t, graph: g, engine: e, tables: tables, rnd: rnd}
 			posts := h.random()
 			want := h.oracle(posts)

@@ -121,7 +121,7 @@ func Text(s string) string {
 			return s
 		}
 		wide = wide || r >= utf8.RuneSelf
-		bytes = append(bytes, byte(r))
+		bytes = append(bytes, byte(r)) //nolint:gosec // checked above
 	}
 	if !wide || !utf8.Valid(bytes) {
 		return s

@@ -18,7 +18,7 @@ func Quiet(t testing.TB, dsn string) (quiet string, hush func(bool)) {
 		t.Fatal(err)
 	}
 	target := u.Host
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func Quiet(t testing.TB, dsn string) (quiet string, hush func(bool)) {
 			if err != nil {
 				return
 			}
-			server, err := net.Dial("tcp", target)
+			server, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", target)
 			if err != nil {
 				_ = client.Close()
 				continue
