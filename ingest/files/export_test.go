@@ -2,8 +2,10 @@ package files
 
 import (
 	"context"
+	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/feedlake/feedlake/ingest"
@@ -33,6 +35,35 @@ func (w wholeNames) list(ctx context.Context) ([]object, error) {
 		all[i].id = all[i].name
 	}
 	return all, err
+}
+
+// Broken fails to open files of a name.
+func Broken(s ingest.Source, name string, err error) ingest.Source {
+	if f, ok := s.(*source); ok {
+		f.store = broken{f.store, name, err}
+		f.archives = &packed{store: f.store, cfg: f.cfg}
+	}
+	return s
+}
+
+type broken struct {
+	store
+	name string
+	err  error
+}
+
+func (b broken) open(ctx context.Context, o object) (io.ReadCloser, error) {
+	if strings.HasSuffix(o.name, b.name) {
+		return nil, b.err
+	}
+	return b.store.open(ctx, o)
+}
+
+func (b broken) random(ctx context.Context, o object) (randomFile, error) {
+	if strings.HasSuffix(o.name, b.name) {
+		return nil, b.err
+	}
+	return b.store.random(ctx, o)
 }
 
 // Shapes are the names of all shapes.

@@ -18,6 +18,7 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/mapping"
+	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
 // Kind names the source in configurations.
@@ -111,16 +112,19 @@ type source struct {
 	archives *packed // of store
 	window   []byte  // of the file read last, for the next
 
-	at    feedlake.Cursor // the place behind the last page; the fields below belong to it
-	pass  bool            // files were listed and are being read
-	state state
-	todo  []object
-	open  *openFile
-	usual int   // posts of the last page
-	done  int64 // compressed bytes of the files read to their end in this pass
-	total int64
+	at     feedlake.Cursor // the place behind the last page; the fields below belong to it
+	pass   bool            // files were listed and are being read
+	state  state
+	todo   []object
+	open   *openFile
+	usual  int   // posts of the last page
+	listed int   // files of the pass
+	done   int64 // compressed bytes of the files read to their end in this pass
+	total  int64
 
-	refused string // the archive of the member that was last not read because of a bound
+	refused string // the archive of the member that was last not read because of a bound, or not at all
+	failed  unreadable
+	end     rounds.End
 	judged  bool   // the mapping was compared with the files
 	warning string // what seems wrong with it
 }
@@ -155,8 +159,15 @@ type randomFile interface {
 
 // Fetch reads the next page.
 func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
+	if err := s.end.Due(from); err != nil {
+		return ingest.Page{}, err
+	}
 	p, err := s.fetch(ctx, from)
-	if err != nil || p.Done {
+	ended := err == nil && p.Done
+	if ended {
+		p, err = s.end.Page(from, p, s.failed.err(s.listed))
+	}
+	if err != nil || ended {
 		err = errors.Join(err, s.forget())
 	}
 	if err != nil {
@@ -179,13 +190,14 @@ func (s *source) fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 			return ingest.Page{}, err
 		}
 		if s.open == nil {
-			if err := s.next(ctx); err != nil {
+			o := s.todo[0]
+			if err := s.next(ctx); err != nil && !s.passOver(ctx, o, err) {
 				return ingest.Page{}, err
 			}
 			continue
 		}
 		place = s.open.name
-		if err := s.readOn(ctx, p); err != nil {
+		if err := s.readOn(ctx, p); err != nil && !s.passOver(ctx, s.open.object, err) {
 			return ingest.Page{}, err
 		}
 	}
@@ -215,7 +227,7 @@ func (s *source) start(ctx context.Context, from feedlake.Cursor) error {
 	if err != nil {
 		return err
 	}
-	s.state = st
+	s.state, s.failed, s.listed = st, nil, len(all)
 	whole, err := s.expand(ctx, all, true)
 	if err != nil {
 		return err
@@ -274,6 +286,23 @@ func (s *source) next(ctx context.Context) error {
 	}
 	s.open = f
 	return nil
+}
+
+// passOver goes on behind a file that cannot be read, when the error is of that
+// file alone.
+func (s *source) passOver(ctx context.Context, o object, err error) bool {
+	if !s.failed.alone(ctx, o.name, err) {
+		return false
+	}
+	if o.member != nil {
+		s.refused = o.member.archive.id
+	}
+	if s.open != nil {
+		_ = s.open.close() // it is given up
+		s.open = nil
+	}
+	s.done += o.size
+	return true
 }
 
 // readOn reads a piece of the open file into p and notes the new place.

@@ -212,6 +212,9 @@ func (s *source) expand(ctx context.Context, all []object, unread bool) ([]objec
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // gone since it was listed
 		}
+		if s.failed.alone(ctx, o.name, err) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -120,7 +120,7 @@ func (s *source) look(ctx context.Context, all []object) (*sample, error) {
 				flatten(got.known, "", gjson.Parse(record), columns)
 			}
 		})
-		if err != nil {
+		if err != nil && !(&unreadable{}).alone(ctx, o.name, err) { // reading it will tell
 			return nil, err
 		}
 	}

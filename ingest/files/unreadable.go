@@ -1,0 +1,53 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/feedlake/feedlake"
+)
+
+// shownFiles is how many unreadable files an error names.
+const shownFiles = 10
+
+// unreadable are the files that a pass could not read, by name. It passes them over
+// and reads the others; the next pass tries them again, since nothing says that
+// they were read.
+type unreadable map[string]error
+
+// alone reports whether an error is one of that file alone, and notes it. An error
+// that another try may mend, that the configuration makes or that the end of the
+// run makes is not: the file was found by a listing a moment ago.
+func (u *unreadable) alone(ctx context.Context, name string, err error) bool {
+	_, again := errors.AsType[*feedlake.RetryError](err)
+	if err == nil || again || ctx.Err() != nil || errors.Is(err, feedlake.ErrConfig) || errors.Is(err, feedlake.ErrPartial) {
+		return false
+	}
+	if *u == nil {
+		*u = unreadable{}
+	}
+	(*u)[name] = err
+	return true
+}
+
+// err is what the end of a pass over so many files has to say; nil when all were
+// read.
+func (u unreadable) err(all int) error {
+	if len(u) == 0 {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(u))
+	said := make([]string, 0, shownFiles+1)
+	for _, name := range names[:min(len(names), shownFiles)] {
+		said = append(said, name+": "+u[name].Error())
+	}
+	if more := len(names) - shownFiles; more > 0 {
+		said = append(said, fmt.Sprintf("and %d more", more))
+	}
+	return feedlake.Hint(fmt.Errorf("%d of %d files cannot be read: %s: %w", len(u), all, strings.Join(said, "; "), feedlake.ErrPartial),
+		"see that feedlake may read them; the next run tries them again, or narrow the path")
+}
