@@ -14,8 +14,8 @@ const confusionTable = "ml.confusion"
 // confusionState is the property of ml.confusion that lists the versions in it.
 const confusionState = "feedlake.confusion"
 
-// confusionRow is a row of ml.confusion.
-type confusionRow struct {
+// ConfusionRow is a row of ml.confusion.
+type ConfusionRow struct {
 	Model          string  `parquet:"model,optional"`
 	Version        int64   `parquet:"version"`
 	Label          string  `parquet:"label,optional"`
@@ -44,7 +44,7 @@ func (r *Registry) syncConfusion(ctx context.Context, models []string, runID str
 		return err
 	}
 	have := strings.Fields(old)
-	var rows []confusionRow
+	var rows []ConfusionRow
 	for _, m := range models {
 		cards, err := r.Versions(m)
 		if err != nil {
@@ -74,12 +74,12 @@ func (r *Registry) syncConfusion(ctx context.Context, models []string, runID str
 	return err
 }
 
-func confusionRows(c Card, runID string) []confusionRow {
-	rows := make([]confusionRow, len(sentimentLabels))
+func confusionRows(c Card, runID string) []ConfusionRow {
+	rows := make([]ConfusionRow, len(sentimentLabels))
 	k := c.Evaluation.Correction
 	for y, label := range sentimentLabels {
 		said := c.Evaluation.Confusion[y]
-		rows[y] = confusionRow{
+		rows[y] = ConfusionRow{
 			Model: c.Model, Version: int64(c.Version), Label: label, Texts: int64(k.Texts[y]),
 			SaidNegative: int64(said[0]), SaidNeutral: int64(said[1]), SaidPositive: int64(said[2]),
 			MeanNegative: k.Rates[y][0], MeanNeutral: k.Rates[y][1], MeanPositive: k.Rates[y][2],

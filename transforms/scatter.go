@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,10 +61,11 @@ func (r *runner) scatter(ctx context.Context) (err error) {
 	if ready, err := s.pin(ctx); err != nil || !ready {
 		return err
 	}
-	if err := s.open(ctx); err != nil {
+	var spill string
+	if s.db, spill, err = openSpilling(ctx, r.TempDir, "scatter-", scatterMemory); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.db.Close()) }()
+	defer func() { err = errors.Join(err, s.db.Close(), os.RemoveAll(spill)) }()
 	parts, rows, err := s.compute(ctx)
 	if err != nil {
 		return err
@@ -120,15 +121,6 @@ func (s *scatter) model() string {
 // whole reports whether every post must be looked at.
 func (s *scatter) whole() bool {
 	return !s.st.Built || s.Full || s.st.Lost != "" || s.st.Model != s.model()
-}
-
-func (s *scatter) open(ctx context.Context) (err error) {
-	o := query.Options{Memory: scatterMemory}
-	if s.TempDir != "" {
-		o.TempDir = filepath.Join(s.TempDir, "scatter-"+s.RunID)
-	}
-	s.db, err = query.Open(ctx, o)
-	return err
 }
 
 // compute finds the scattered posts, and commits the partitions whose rows differ.

@@ -47,15 +47,7 @@ func (v *verifier) open(ctx context.Context, rows int64) (*sql.DB, error) {
 }
 
 func (v *verifier) start(ctx context.Context) (err error) {
-	if v.temp != "" && v.spill == "" {
-		if err := os.MkdirAll(v.temp, 0o755); err != nil {
-			return err
-		}
-		if v.spill, err = os.MkdirTemp(v.temp, "checks-"); err != nil {
-			return err
-		}
-	}
-	v.db, err = query.Open(context.WithoutCancel(ctx), query.Options{Memory: verifierMemory, TempDir: v.spill})
+	v.db, v.spill, err = openSpilling(context.WithoutCancel(ctx), v.temp, "checks-", verifierMemory)
 	return err
 }
 
@@ -65,6 +57,23 @@ func (v *verifier) close() error {
 		err = v.db.Close()
 	}
 	return errors.Join(err, os.RemoveAll(v.spill))
+}
+
+// openSpilling opens a DuckDB with a memory limit beyond which it spills to a folder
+// of its own in temp, which its user removes; without temp it does not spill.
+func openSpilling(ctx context.Context, temp, prefix, memory string) (db *query.DB, spill string, err error) {
+	if temp != "" {
+		if err := os.MkdirAll(temp, 0o755); err != nil {
+			return nil, "", err
+		}
+		if spill, err = os.MkdirTemp(temp, prefix); err != nil {
+			return nil, "", err
+		}
+	}
+	if db, err = query.Open(ctx, query.Options{Memory: memory, TempDir: spill}); err != nil {
+		return nil, "", errors.Join(err, os.RemoveAll(spill))
+	}
+	return db, spill, nil
 }
 
 // check runs the model's checks over staged files and returns what failed, by

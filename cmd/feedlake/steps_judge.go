@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake/query"
 	"github.com/feedlake/feedlake/schedules"
 	"github.com/feedlake/feedlake/serving"
 	"github.com/feedlake/feedlake/training"
@@ -73,6 +74,26 @@ func (a *app) judges(ctx context.Context, model string) (*judging, error) {
 	return &judging{reg: reg, inUse: card}, err
 }
 
+// judge opens what judges posts with a model, or says none where no version is in
+// use, and closes it after do.
+func (a *app) judge(ctx context.Context, model, none string, do func(*judging, *query.DB) error) (err error) {
+	j, err := a.judges(ctx, model)
+	if err != nil {
+		return err
+	}
+	if j == nil {
+		schedules.Report(ctx, schedules.Counts{Detail: none})
+		return nil
+	}
+	defer func() { err = errors.Join(err, j.close()) }()
+	db, err := a.duckdb(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return do(j, db)
+}
+
 func (j *judging) close() error {
 	var errs []error
 	for _, c := range slices.Backward(j.opened) {
@@ -105,28 +126,16 @@ func (a *app) score(ctx context.Context) error { return a.scoreDays(ctx, nil) }
 
 // scoreDays fills ml.sentiment_scores; with again, the version in use judges
 // those days anew.
-func (a *app) scoreDays(ctx context.Context, again *serving.Days) (err error) {
-	j, err := a.judges(ctx, modelSentiment)
-	if err != nil {
+func (a *app) scoreDays(ctx context.Context, again *serving.Days) error {
+	return a.judge(ctx, modelSentiment, "no sentiment model is in use", func(j *judging, db *query.DB) error {
+		res, err := serving.Score(ctx, serving.ScoreOptions{
+			Lake: a.lake, DB: db, Model: modelSentiment, Version: j.inUse.Version, Open: j.sentiment(a.cfg.Models.Sentiment.Language), Again: again,
+			RunID: schedules.RunOf(ctx).ID, Now: a.o.env.now, Log: a.log,
+			Progress: func(done, total int64) { a.bars.update(ctx, stepScore, done, total, "posts", "") },
+		})
+		schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts, RowsOut: res.Scored, Detail: scoreDetail(j.inUse.Version, res)})
 		return err
-	}
-	if j == nil {
-		schedules.Report(ctx, schedules.Counts{Detail: "no sentiment model is in use"})
-		return nil
-	}
-	defer func() { err = errors.Join(err, j.close()) }()
-	db, err := a.duckdb(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	res, err := serving.Score(ctx, serving.ScoreOptions{
-		Lake: a.lake, DB: db, Model: modelSentiment, Version: j.inUse.Version, Open: j.sentiment(a.cfg.Models.Sentiment.Language), Again: again,
-		RunID: schedules.RunOf(ctx).ID, Now: a.o.env.now, Log: a.log,
-		Progress: func(done, total int64) { a.bars.update(ctx, stepScore, done, total, "posts", "") },
 	})
-	schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts, RowsOut: res.Scored, Detail: scoreDetail(j.inUse.Version, res)})
-	return err
 }
 
 func scoreDetail(version int, r serving.ScoreResult) string {
@@ -189,32 +198,20 @@ func (a *app) trends(ctx context.Context) error { return a.trendDays(ctx, nil) }
 
 // trendDays fills ml.trends; with again, the version in use judges those days
 // anew.
-func (a *app) trendDays(ctx context.Context, again *serving.Days) (err error) {
-	j, err := a.judges(ctx, modelTrends)
-	if err != nil {
+func (a *app) trendDays(ctx context.Context, again *serving.Days) error {
+	return a.judge(ctx, modelTrends, "no count model is in use", func(j *judging, db *query.DB) error {
+		res, err := serving.Trends(ctx, serving.TrendOptions{
+			Lake: a.lake, DB: db, Model: modelTrends, Version: j.inUse.Version, Authors: a.cfg.Models.Trends.Authors, Open: j.counts, Again: again,
+			RunID: schedules.RunOf(ctx).ID, Log: a.log,
+			Progress: func(done, total int64) { a.bars.update(ctx, stepTrends, done, total, "partitions", "") },
+		})
+		detail := fmt.Sprintf("version %d: nothing new", j.inUse.Version)
+		if res.Partitions > 0 {
+			detail = fmt.Sprintf("version %d: %s, %s trending", j.inUse.Version, plural(res.Hours, "hour"), count(res.Trending))
+		}
+		schedules.Report(ctx, schedules.Counts{RowsIn: res.Hours, RowsOut: res.Hours, Detail: detail})
 		return err
-	}
-	if j == nil {
-		schedules.Report(ctx, schedules.Counts{Detail: "no count model is in use"})
-		return nil
-	}
-	defer func() { err = errors.Join(err, j.close()) }()
-	db, err := a.duckdb(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	res, err := serving.Trends(ctx, serving.TrendOptions{
-		Lake: a.lake, DB: db, Model: modelTrends, Version: j.inUse.Version, Authors: a.cfg.Models.Trends.Authors, Open: j.counts, Again: again,
-		RunID: schedules.RunOf(ctx).ID, Log: a.log,
-		Progress: func(done, total int64) { a.bars.update(ctx, stepTrends, done, total, "partitions", "") },
 	})
-	detail := fmt.Sprintf("version %d: nothing new", j.inUse.Version)
-	if res.Partitions > 0 {
-		detail = fmt.Sprintf("version %d: %s, %s trending", j.inUse.Version, plural(res.Hours, "hour"), count(res.Trending))
-	}
-	schedules.Report(ctx, schedules.Counts{RowsIn: res.Hours, RowsOut: res.Hours, Detail: detail})
-	return err
 }
 
 // modelsInUse lists the champions.

@@ -12,6 +12,7 @@ import (
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
 	"github.com/feedlake/feedlake/serving/dashboard"
+	"github.com/feedlake/feedlake/training"
 )
 
 // The rows of the marts, with the columns that the SQL models give them.
@@ -56,30 +57,9 @@ type sentimentRow struct {
 	built
 }
 
-type confusionRow struct {
-	Model          string  `parquet:"model,optional"`
-	Version        int64   `parquet:"version"`
-	Label          string  `parquet:"label,optional"`
-	Texts          int64   `parquet:"texts"`
-	SaidNegative   int64   `parquet:"said_negative"`
-	SaidNeutral    int64   `parquet:"said_neutral"`
-	SaidPositive   int64   `parquet:"said_positive"`
-	MeanNegative   float64 `parquet:"mean_negative"`
-	MeanNeutral    float64 `parquet:"mean_neutral"`
-	MeanPositive   float64 `parquet:"mean_positive"`
-	WeightNegative float64 `parquet:"weight_negative"`
-	WeightNeutral  float64 `parquet:"weight_neutral"`
-	WeightPositive float64 `parquet:"weight_positive"`
-	SpreadNegative float64 `parquet:"spread_negative"`
-	SpreadNeutral  float64 `parquet:"spread_neutral"`
-	SpreadPositive float64 `parquet:"spread_positive"`
-	Doubt          float64 `parquet:"doubt"`
-	RunID          string  `parquet:"run_id,optional"`
-}
-
 // mistakes are what a version of the sentiment model is known to mistake.
-func mistakes(version int64) []confusionRow {
-	return []confusionRow{
+func mistakes(version int64) []training.ConfusionRow {
+	return []training.ConfusionRow{
 		{Model: "sentiment", Version: version, Label: "negative", SpreadNegative: 0.3, SpreadNeutral: 0.5, SpreadPositive: 0.2, Doubt: 0.0004},
 		{Model: "sentiment", Version: version, Label: "neutral", SpreadNegative: 0.6, SpreadNeutral: 0.9, SpreadPositive: 0.7, Doubt: 0.0002},
 		{Model: "sentiment", Version: version, Label: "positive", SpreadNegative: 0.1, SpreadNeutral: 0.4, SpreadPositive: 0.3, Doubt: 0.0006},
