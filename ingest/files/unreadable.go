@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
 // shownFiles is how many unreadable files an error names.
@@ -17,21 +18,13 @@ const shownFiles = 10
 // unreadable are the files that a pass could not read, by name. It passes them over
 // and reads the others; the next pass tries them again, since nothing says that
 // they were read.
-type unreadable map[string]error
+type unreadable rounds.Failed
 
 // alone reports whether an error is one of that file alone, and notes it. An error
 // that another try may mend, that the configuration makes or that the end of the
 // run makes is not: the file was found by a listing a moment ago.
 func (u *unreadable) alone(ctx context.Context, name string, err error) bool {
-	_, again := errors.AsType[*feedlake.RetryError](err)
-	if err == nil || again || ctx.Err() != nil || errors.Is(err, feedlake.ErrConfig) || errors.Is(err, feedlake.ErrPartial) {
-		return false
-	}
-	if *u == nil {
-		*u = unreadable{}
-	}
-	(*u)[name] = err
-	return true
+	return !errors.Is(err, feedlake.ErrConfig) && (*rounds.Failed)(u).Alone(ctx, name, rounds.OfFeed(err))
 }
 
 // err is what the end of a pass over so many files has to say; nil when all were
@@ -43,7 +36,7 @@ func (u unreadable) err(all int) error {
 	names := slices.Sorted(maps.Keys(u))
 	said := make([]string, 0, shownFiles+1)
 	for _, name := range names[:min(len(names), shownFiles)] {
-		said = append(said, name+": "+u[name].Error())
+		said = append(said, name+": "+u[name])
 	}
 	if more := len(names) - shownFiles; more > 0 {
 		said = append(said, fmt.Sprintf("and %d more", more))
