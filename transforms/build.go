@@ -31,6 +31,7 @@ type build struct {
 	keep     []lake.Column
 	add      []lake.File // staged and sound
 	replaced []lake.Partition
+	grown    []lake.Partition // get rows beside those that they have
 	held     []lake.Partition
 }
 
@@ -60,7 +61,7 @@ func (b *build) compute(ctx context.Context) error {
 	if len(list) == 0 && !b.st.Built { // no rows yet: the empty query tells the columns
 		list = chunks(b.m, plan{all: true}, b.inputs, b.MaxRows)
 	}
-	b.at.Of = len(b.plan.partitions)
+	b.at.Of = len(b.plan.partitions) + len(b.plan.grown)
 	for _, c := range list {
 		if err := b.chunk(ctx, c); err != nil {
 			return err
@@ -81,7 +82,10 @@ func (b *build) chunk(ctx context.Context, c chunk) error {
 		},
 	}
 	for _, s := range b.inputs {
-		q.Columns[s.table], q.Snapshots[s.table] = s.columns, s.snapshot
+		q.Columns[s.table] = s.columns
+		if !c.grown || s.lookup { // new rows are these files, which are no partition of a snapshot
+			q.Snapshots[s.table] = s.snapshot
+		}
 	}
 	for _, files := range c.inputs {
 		for _, f := range files {
@@ -113,9 +117,12 @@ func (b *build) take(ctx context.Context, c chunk, out Output) error {
 	for _, f := range out.Files {
 		made[f.Partition] = true
 	}
-	had := map[lake.Partition]bool{}
+	had, rows := map[lake.Partition]bool{}, map[lake.Partition]int64{}
 	for _, f := range b.output {
 		had[f.Partition] = true
+		if c.grown {
+			rows[f.Partition] += f.Rows
+		}
 	}
 	computed := c.partitions
 	if computed == nil {
@@ -123,11 +130,11 @@ func (b *build) take(ctx context.Context, c chunk, out Output) error {
 	}
 	var emptied []lake.Partition
 	for _, p := range computed {
-		if had[p] && !made[p] {
+		if had[p] && !made[p] && !c.grown {
 			emptied = append(emptied, p)
 		}
 	}
-	failures, err := b.verify.check(ctx, b.m, out, emptied)
+	failures, err := b.verify.check(ctx, b.m, out, emptied, rows)
 	if err != nil {
 		return err
 	}
@@ -140,6 +147,9 @@ func (b *build) take(ctx context.Context, c chunk, out Output) error {
 		switch {
 		case bad[p]:
 			b.held = append(b.held, p)
+		case c.grown && made[p]:
+			b.grown = append(b.grown, p)
+		case c.grown:
 		case had[p] || made[p]:
 			b.replaced = append(b.replaced, p)
 		}
@@ -207,7 +217,8 @@ func (b *build) publish(ctx context.Context) error {
 			b.add[i].Path = b.Lake.Committed(b.add[i].Path)
 		}
 	}
-	b.rep.Partitions, b.rep.Files = b.replaced, len(b.add)
+	b.rep.Partitions, b.rep.Grown, b.rep.Files = slices.Concat(b.replaced, b.grown), len(b.grown), len(b.add)
+	slices.SortStableFunc(b.rep.Partitions, byDay)
 	for _, f := range b.add {
 		b.rep.Rows += f.Rows
 	}
@@ -254,6 +265,9 @@ func (b *build) commitID() string {
 	fmt.Fprintln(&text, b.m.ID(), provenance(b.inputs), b.RunID)
 	for _, p := range slices.Sorted(slices.Values(b.replaced)) {
 		fmt.Fprintln(&text, p)
+	}
+	for _, p := range slices.Sorted(slices.Values(b.grown)) {
+		fmt.Fprintln(&text, "grown", p)
 	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return "transform-" + strings.ReplaceAll(b.m.Name, ".", "-") + "-" + hex.EncodeToString(sum[:])[:24]

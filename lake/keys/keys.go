@@ -28,7 +28,8 @@ type Entry struct {
 	Part uint32 // see Set.Part and Set.Partition
 }
 
-func compareEntries(a, b Entry) int { return cmp.Or(cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Part, b.Part)) }
+// Compare orders entries by hash, then by partition.
+func Compare(a, b Entry) int { return cmp.Or(cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Part, b.Part)) }
 
 // Set is one set in a folder. It is for one goroutine. Processes that use a folder
 // at the same time do no harm: the last to Save wins, and who misses a run that
@@ -103,7 +104,7 @@ func (s *Set) Add(list []Entry) error {
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return fmt.Errorf("keep keys: %w", err)
 	}
-	slices.SortFunc(list, compareEntries)
+	slices.SortFunc(list, Compare)
 	r, err := writeRun(s.dir, slices.Values(slices.Compact(list)))
 	if err != nil {
 		return fmt.Errorf("keep keys: %w", err)
@@ -152,7 +153,7 @@ func (s *Set) Find(list []uint64) ([]Entry, error) {
 		}
 		out = append(out, found...)
 	}
-	slices.SortFunc(out, compareEntries)
+	slices.SortFunc(out, Compare)
 	return slices.Compact(out), nil
 }
 

@@ -47,7 +47,7 @@ func found(t *testing.T, s *keys.Set, names ...string) []string {
 // anew now and then, and wants what a map says.
 func TestSetAgainstMap(t *testing.T) {
 	t.Parallel()
-	rnd := rand.New(rand.NewPCG(19, 1)) //nolint:gosec // a test, counted from 0
+	rnd := rand.New(rand.NewPCG(19, 1))
 	dir := filepath.Join(t.TempDir(), "keys")
 	s, want := keys.Open(dir), map[string][]string{}
 	for round := range 60 {

@@ -113,7 +113,7 @@ func mergeRunsOf(dir string, runs []run) (out run, err error) {
 		for {
 			var least *reader
 			for _, r := range readers {
-				if r.more && (least == nil || compareEntries(r.at, least.at) < 0) {
+				if r.more && (least == nil || Compare(r.at, least.at) < 0) {
 					least = r
 				}
 			}
@@ -245,10 +245,10 @@ func (p *pages) lowerBound(h uint64) (int64, error) {
 			return 0, err
 		}
 		n := len(b) / entryBytes
-		switch i := sort.Search(n, func(i int) bool { return entryOf(b[i*entryBytes:]).Hash >= h }); {
-		case i == 0:
+		switch i := sort.Search(n, func(i int) bool { return entryOf(b[i*entryBytes:]).Hash >= h }); i {
+		case 0:
 			high, above = mid, entryOf(b).Hash
-		case i == n:
+		case n:
 			low, below = mid+int64(n), entryOf(b[(n-1)*entryBytes:]).Hash
 		default:
 			return mid + int64(i), nil
