@@ -143,7 +143,9 @@ func (r *runner) lookUp(ctx context.Context, set *keys.Set, raw *source, network
 }
 
 // meet notes that a post came to a partition and is in another one, or the same.
-func (a *arrivals) meet(p, other lake.Partition) { a.known[p], a.places[p], a.places[other] = true, true, true }
+func (a *arrivals) meet(p, other lake.Partition) {
+	a.known[p], a.places[p], a.places[other] = true, true, true
+}
 
 // placesOf lists the partitions of a hash in sorted entries.
 func placesOf(set *keys.Set, list []keys.Entry, hash uint64) (out []lake.Partition) {
