@@ -51,7 +51,7 @@ func (o *options) openWith(ctx context.Context, c config, log *slog.Logger) (*ap
 	if err != nil {
 		return nil, err
 	}
-	at.Now, at.Log = o.env.now, log
+	at.Now, at.Log, at.Intercept = o.env.now, log, o.env.intercept
 	l, err := lake.Open(ctx, at)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/schedules"
 )
 
@@ -33,6 +34,7 @@ type env struct {
 	stdoutTTY      bool
 	stderrTTY      bool
 	stdinTTY       bool
+	intercept      lake.Interceptor // sees the lake's storage operations; nil: nobody does
 }
 
 func main() {

@@ -13,6 +13,9 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		if os.Getenv(dieAt) != "" {
+			mainThatDies()
+		}
 		main()
 	}
 	testscript.Main(m, map[string]func(){"feedlake": main})
