@@ -27,7 +27,7 @@ var stages = []string{"ingest", "transforms", "training", "serving", "schedules"
 // helpers are the packages below a stage that its implementations share; a
 // package whose name ends in "test" is one too. Every other package below a
 // stage is an implementation.
-var helpers = []string{"ingest/mapping", "ingest/api", "ingest/frontier", "ingest/rounds", "ingest/wire"}
+var helpers = []string{"ingest/decode", "ingest/api", "ingest/frontier", "ingest/rounds", "ingest/wire"}
 
 // pkg is what `go list -json` says of a package.
 type pkg struct {
@@ -202,7 +202,9 @@ func TestImportRuleCatches(t *testing.T) {
 		{"ingest", module, ""},
 		{"ingest", module + "/lake", ""},
 		{"ingest/files", module + "/ingest", ""},
-		{"ingest/files", module + "/ingest/mapping", ""},
+		{"ingest/files", module + "/ingest/decode", ""},
+		{"ingest/simulate", module + "/ingest/decode/mapping", ""},
+		{"ingest/decode", module + "/ingest/files", "implementations are named by cmd and by tests alone"},
 		{"ingest/files", module + "/ingest/simulate", "implementations are named by cmd and by tests alone"},
 		{"ingest", module + "/ingest/files", "implementations are named by cmd and by tests alone"},
 		{"ingest/sourcetest", module + "/ingest", ""},
