@@ -111,7 +111,6 @@ func (r *runner) model(ctx context.Context, m *Model, at Progress) ModelReport {
 	if errors.Is(err, errLostRace) {
 		r.Log.InfoContext(ctx, "another run was faster, computing again", "model", m.Name, "err", err)
 		rep = ModelReport{Model: m.Name}
-		r.arrived = nil // of the time before the other run
 		err = r.turn(ctx, m, &rep, at)
 	}
 	if err != nil {
