@@ -31,7 +31,8 @@ type build struct {
 	keep     []lake.Column
 	add      []lake.File // staged and sound
 	replaced []lake.Partition
-	grown    []lake.Partition // get rows beside those that they have
+	grown    []lake.Partition // get rows, or hours, beside those that they have
+	drop     []lake.File      // leave, of partitions that grow
 	held     []lake.Partition
 }
 
@@ -62,6 +63,9 @@ func (b *build) compute(ctx context.Context) error {
 		list = chunks(b.m, plan{all: true}, b.inputs, b.MaxRows)
 	}
 	b.at.Of = len(b.plan.partitions) + len(b.plan.grown)
+	for _, h := range b.plan.hourly {
+		b.at.Of += len(h.partitions)
+	}
 	for _, c := range list {
 		if err := b.chunk(ctx, c); err != nil {
 			return err
@@ -74,7 +78,7 @@ func (b *build) compute(ctx context.Context) error {
 // chunk computes and checks one query.
 func (b *build) chunk(ctx context.Context, c chunk) error {
 	q := Query{
-		Model: *b.m, Inputs: c.inputs, Columns: map[string][]lake.Column{}, Snapshots: map[string]int64{}, Partitions: c.partitions,
+		Model: *b.m, Inputs: c.inputs, Columns: map[string][]lake.Column{}, Snapshots: map[string]int64{}, Partitions: c.partitions, Hours: c.hours,
 		Extra: []Constant{{"_run_id", b.RunID}, {"_model", b.m.ID()}, {"_inputs", provenance(b.inputs)}},
 		Keep:  b.keep,
 		Staging: func(p lake.Partition) (string, error) {
@@ -98,7 +102,11 @@ func (b *build) chunk(ctx context.Context, c chunk) error {
 	if err != nil {
 		return err
 	}
-	if err := b.take(ctx, c, out); err != nil {
+	take := b.take
+	if c.hours != nil {
+		take = b.takeHours
+	}
+	if err := take(ctx, c, out); err != nil {
 		b.discard(out.Files)
 		return err
 	}
@@ -207,7 +215,7 @@ func (b *build) publish(ctx context.Context) error {
 	if len(b.held) > 0 {
 		b.rep.State = Held
 	}
-	if len(b.add) > 0 || len(b.replaced) > 0 || b.stateMoved(set) {
+	if len(b.add) > 0 || len(b.replaced) > 0 || len(b.drop) > 0 || b.stateMoved(set) {
 		snap, err := b.commit(ctx, set)
 		if err != nil {
 			return err
@@ -245,7 +253,12 @@ func (b *build) commit(ctx context.Context, set map[string]string) (lake.Snapsho
 	for i, f := range b.add {
 		add[i] = f.Path
 	}
+	drop := make([]string, len(b.drop))
+	for i, f := range b.drop {
+		drop[i] = f.Path
+	}
 	c := lake.Commit{
+		Drop:  drop,
 		Table: b.m.Name, ID: b.commitID(), Add: add, Replace: b.replaced, Base: b.st.Base, Set: set,
 		Expect: map[string]string{PropertyInputs: b.st.raw},
 		Summary: map[string]string{
@@ -269,6 +282,9 @@ func (b *build) commitID() string {
 	for _, p := range slices.Sorted(slices.Values(b.grown)) {
 		fmt.Fprintln(&text, "grown", p)
 	}
+	for _, f := range b.drop {
+		fmt.Fprintln(&text, "drop", f.Path)
+	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return "transform-" + strings.ReplaceAll(b.m.Name, ".", "-") + "-" + hex.EncodeToString(sum[:])[:24]
 }
@@ -279,7 +295,7 @@ func (b *build) published() []lake.File {
 	for _, p := range b.replaced {
 		gone[p] = true
 	}
-	files := slices.DeleteFunc(slices.Clone(b.output), func(f lake.File) bool { return gone[f.Partition] })
+	files := slices.DeleteFunc(slices.Clone(b.output), func(f lake.File) bool { return gone[f.Partition] || slices.Contains(b.drop, f) })
 	return append(files, b.add...)
 }
 

@@ -163,6 +163,9 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 	b := &build{runner: r, m: m, st: st, inputs: inputs, output: output, rep: rep, at: at}
 	b.plan = makePlan(m, st, inputs, output, r.Full)
 	r.grow(ctx, m, &st, inputs, &b.plan)
+	if err := r.growHours(ctx, m, &st, inputs, output, &b.plan); err != nil {
+		return err
+	}
 	if st.Built && b.plan.nothing() && len(st.Held) == 0 {
 		rep.State, rep.Snapshot = UpToDate, st.Base
 		return b.freshness(ctx, output)
