@@ -74,10 +74,5 @@ func TestStatesOfRuns(t *testing.T) {
 
 // TestHistories holds the rules of identity and versions on random histories.
 func TestHistories(t *testing.T) {
-	t.Run("posts", func(t *testing.T) {
-		enginetest.Histories(t, load(t), openDuckDB, 4, "features.posts", "marts.volume")
-	})
-	t.Run("every table", func(t *testing.T) {
-		enginetest.Histories(t, load(t), openDuckDB, 1)
-	})
+	enginetest.Histories(t, load(t), openDuckDB, 4)
 }
