@@ -50,7 +50,7 @@ demo-sources: build ## the same over six simulated networks, as over the real on
 # Tests run with the race detector, but for those that could only be slower by it: TestWhole…, which run the whole path, all
 # real data, several processes or every point of failure as people have them; and packages that start no goroutine
 # (plain_test.go looks).
-PLAIN    := sql training transforms
+PLAIN    := sql training
 WHOLE     = $(sort $(dir $(addprefix ./,$(shell git grep --untracked -l '^func TestWhole' '*_test.go'))))
 # Packages of tests that need services: only these are built for them.
 SERVICES  = $(sort $(dir $(addprefix ./,$(shell git ls-files -co --exclude-standard '*_services_test.go'))))
