@@ -44,6 +44,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		"SET autoinstall_known_extensions = false",
 		"SET autoload_known_extensions = false",
 		"SET preserve_insertion_order = false",
+		"SET enable_external_file_cache = false",
 	}
 	if o.Memory != "" {
 		settings = append(settings, "SET memory_limit = "+Quote(o.Memory))
