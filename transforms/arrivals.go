@@ -188,7 +188,7 @@ func (r *runner) eachKey(ctx context.Context, set *keys.Set, files []lake.File, 
 	return each(list)
 }
 
-func (r *runner) someKeys(ctx context.Context, set *keys.Set, parts []lake.Partition, byPart map[lake.Partition][]lake.File, list *[]keys.Entry, each func([]keys.Entry) error) error {
+func (r *runner) someKeys(ctx context.Context, set *keys.Set, parts []lake.Partition, byPart map[lake.Partition][]lake.File, list *[]keys.Entry, each func([]keys.Entry) error) (err error) {
 	arms := make([]string, len(parts))
 	var rows int64
 	for i, p := range parts {
@@ -203,9 +203,11 @@ func (r *runner) someKeys(ctx context.Context, set *keys.Set, parts []lake.Parti
 		arms[i] = fmt.Sprintf("SELECT coalesce(id, '') AS id, CAST(%d AS INTEGER) AS part FROM (%s)", set.Part(p),
 			query.Select([]lake.Column{{Name: "id", Type: "VARCHAR"}}, local))
 	}
-	if _, err := r.verify.open(ctx, rows); err != nil {
+	_, done, err := r.verify.open(ctx, rows)
+	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	return r.verify.db.Arrow(ctx, func(b arrow.RecordBatch) error {
 		ids, ok := b.Column(0).(*array.String)
 		part, too := b.Column(1).(*array.Int32)

@@ -38,7 +38,7 @@ func Plan(ctx context.Context, o Options) (Estimate, error) {
 	if o.MaxRows == 0 {
 		o.MaxRows = DefaultMaxRows
 	}
-	r := &runner{Options: o, files: map[fileKey][]lake.File{}, changes: map[changeKey][]lake.Difference{}, guess: true}
+	r := &runner{Options: o, files: newMemo[fileKey, []lake.File](), changes: newMemo[changeKey, []lake.Difference](), guess: true}
 	var total Estimate
 	byModel := map[string]Estimate{}
 	for i := range models {
@@ -95,7 +95,7 @@ func (r *runner) known(ctx context.Context, m *Model) (Estimate, error) {
 	if p.nothing() {
 		return Estimate{}, nil
 	}
-	e := Estimate{Partitions: len(p.partitions) + len(p.grown)}
+	e := Estimate{Partitions: p.count()}
 	for _, c := range chunks(m, p, inputs, r.MaxRows) {
 		for _, files := range c.inputs {
 			for _, f := range files {

@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -121,10 +122,12 @@ func (r *runner) touchedHours(ctx context.Context, list []touch) (hours []time.T
 }
 
 // hours lists the hours, in microseconds, in which the rows of a difference are.
-func (v *verifier) hours(ctx context.Context, cols []lake.Column, d lake.Difference, rows int64) ([]string, error) {
-	if _, err := v.open(ctx, rows); err != nil {
+func (v *verifier) hours(ctx context.Context, cols []lake.Column, d lake.Difference, rows int64) (_ []string, err error) {
+	_, done, err := v.open(ctx, rows)
+	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	added, release, err := v.lake.Local(ctx, d.Added)
 	if err != nil {
 		return nil, err
@@ -156,7 +159,7 @@ type kept struct {
 	add  *lake.File  // the rows of other hours that were in drop; nil: none
 }
 
-// keep sorts out the files of a partition, and writes the rows of other hours anew
+// keepOthers sorts out the files of a partition, and writes the rows of other hours anew
 // where they share a file with rows of these.
 func (b *build) keepOthers(ctx context.Context, p lake.Partition, hours []time.Time) (k kept, err error) {
 	var files []lake.File
@@ -171,9 +174,11 @@ func (b *build) keepOthers(ctx context.Context, p lake.Partition, hours []time.T
 		return k, err
 	}
 	defer release()
-	if _, err := b.verify.open(ctx, k.rows); err != nil {
+	_, done, err := b.verify.open(ctx, k.rows)
+	if err != nil {
 		return k, err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	arms := make([]string, len(local))
 	for i, f := range local {
 		arms[i] = fmt.Sprintf("SELECT %d AS file, count(*) FILTER (WHERE %s) AS n FROM (%s)", i, among(hours), query.Select(hourOf(b.keep), []lake.File{f}))
@@ -195,13 +200,13 @@ func (b *build) keepOthers(ctx context.Context, p lake.Partition, hours []time.T
 		}
 	}
 	if len(mixed) > 0 {
-		k.add, err = b.others(ctx, p, mixed, hours)
+		k.add, err = b.otherRows(ctx, p, mixed, hours)
 	}
 	return k, err
 }
 
-// others writes the rows of other hours.
-func (b *build) others(ctx context.Context, p lake.Partition, files []lake.File, hours []time.Time) (*lake.File, error) {
+// otherRows writes the rows of other hours.
+func (b *build) otherRows(ctx context.Context, p lake.Partition, files []lake.File, hours []time.Time) (*lake.File, error) {
 	path, err := b.Lake.NewPath(b.m.Name, p)
 	if err != nil {
 		return nil, err
@@ -229,65 +234,27 @@ func among(hours []time.Time) string {
 	return "coalesce(" + hourColumn + " IN (" + strings.Join(list, ", ") + "), false)"
 }
 
-// takeHours checks the computed hours of some partitions, and puts them beside what
-// stays of the others.
-func (b *build) takeHours(ctx context.Context, c chunk, out Output) error {
-	if err := b.sameColumns(out.Columns); err != nil {
-		return err
-	}
+// others finds out what stays of the partitions of a query over some hours, and
+// counts its rows.
+func (b *build) others(ctx context.Context, c chunk, had map[lake.Partition]int64) (map[lake.Partition]kept, error) {
 	stay := map[lake.Partition]kept{}
-	rows := map[lake.Partition]int64{}
-	var carried []lake.File
-	drop := func(err error) error {
-		b.discard(carried)
-		return err
-	}
 	for _, p := range c.partitions {
 		k, err := b.keepOthers(ctx, p, c.hours)
 		if err != nil {
-			return drop(err)
+			return stay, err
 		}
-		stay[p], rows[p] = k, k.rows
+		stay[p], had[p] = k, k.rows
+	}
+	return stay, nil
+}
+
+// carried puts the files with rows of other hours beside the computed ones: they
+// have the same fate.
+func (b *build) carried(r result) result {
+	for _, k := range r.stay {
 		if k.add != nil {
-			carried = append(carried, *k.add)
+			r.out.Files = append(r.out.Files, *k.add)
 		}
 	}
-	made := map[lake.Partition]bool{}
-	for _, f := range out.Files {
-		made[f.Partition] = true
-	}
-	failures, err := b.verify.check(ctx, b.m, out, nil, rows)
-	if err != nil {
-		return drop(err)
-	}
-	for p, n := range rows {
-		if !made[p] {
-			failures = append(failures, failedRows(blocking(b.m), p, n)...)
-		}
-	}
-	b.rep.Failures = append(b.rep.Failures, failures...)
-	bad := map[lake.Partition]bool{}
-	for _, f := range failures {
-		bad[f.Partition] = true
-	}
-	for _, p := range c.partitions {
-		if bad[p] {
-			b.held = append(b.held, p)
-			continue
-		}
-		if k := stay[p]; len(k.drop) > 0 || made[p] {
-			b.grown = append(b.grown, p)
-			b.drop = append(b.drop, k.drop...)
-		}
-	}
-	var reject []lake.File
-	for _, f := range slices.Concat(out.Files, carried) {
-		if bad[f.Partition] {
-			reject = append(reject, f)
-		} else {
-			b.add = append(b.add, f)
-		}
-	}
-	b.discard(reject)
-	return nil
+	return r
 }

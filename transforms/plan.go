@@ -39,6 +39,15 @@ const reasonChanged = "inputs changed"
 // nothing reports whether there is no work.
 func (p *plan) nothing() bool { return !p.all && len(p.partitions)+len(p.grown)+len(p.hourly) == 0 }
 
+// count is how many partitions are to be computed, in whole or in part.
+func (p *plan) count() int {
+	n := len(p.partitions) + len(p.grown)
+	for _, h := range p.hourly {
+		n += len(h.partitions)
+	}
+	return n
+}
+
 // mapping relates the partitions of one input to those of the output by the
 // columns that both have. An input without such columns feeds every partition.
 type mapping struct {
