@@ -72,6 +72,17 @@ func TestStatesOfRuns(t *testing.T) {
 	}
 }
 
+// TestGrowth holds tables that grow batch by batch against tables that are built
+// whole.
+func TestGrowth(t *testing.T) {
+	t.Run("posts", func(t *testing.T) {
+		enginetest.Growth(t, load(t), openDuckDB, 4, 40, "features.posts", "features.entities")
+	})
+	t.Run("every table", func(t *testing.T) {
+		enginetest.Growth(t, load(t), openDuckDB, 1, 12)
+	})
+}
+
 // TestHistories holds the rules of identity and versions on random histories.
 func TestHistories(t *testing.T) {
 	enginetest.Histories(t, load(t), openDuckDB, 4)

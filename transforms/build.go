@@ -37,6 +37,7 @@ type build struct {
 	keep     []lake.Column
 	add      []lake.File // staged and sound
 	replaced []lake.Partition
+	grown    []lake.Partition // get rows beside those that they have
 	held     []lake.Partition
 }
 
@@ -70,7 +71,7 @@ func (b *build) compute(ctx context.Context) error {
 	if len(list) == 0 && !b.st.Built { // no rows yet: the empty query tells the columns
 		list = chunks(b.m, plan{all: true}, b.inputs, b.MaxRows)
 	}
-	b.at.Of = len(b.plan.partitions)
+	b.at.Of = len(b.plan.partitions) + len(b.plan.grown)
 	results := make([]result, len(list))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(b.Parallel)
@@ -113,7 +114,10 @@ func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
 		},
 	}
 	for _, s := range b.inputs {
-		q.Columns[s.table], q.Snapshots[s.table] = s.columns, s.snapshot
+		q.Columns[s.table] = s.columns
+		if !c.grown || s.lookup { // new rows are these files, which are no partition of a snapshot
+			q.Snapshots[s.table] = s.snapshot
+		}
 	}
 	out, err := b.Engine.Run(ctx, q)
 	if err != nil {
@@ -122,16 +126,29 @@ func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
 	computed, made := b.computed(c, out)
 	var emptied []lake.Partition
 	for _, p := range computed {
-		if b.had[p] && !made[p] {
+		if b.had[p] && !made[p] && !c.grown {
 			emptied = append(emptied, p)
 		}
 	}
-	failures, err := b.verify.check(ctx, b.m, out, emptied)
+	failures, err := b.verify.check(ctx, b.m, out, emptied, b.rowsBefore(c))
 	if err != nil {
 		return result{out: out}, err
 	}
 	b.progress(c, out)
 	return result{out, failures}, nil
+}
+
+// rowsBefore counts the rows that the partitions of a growing table have beside
+// those that a query adds.
+func (b *build) rowsBefore(c chunk) map[lake.Partition]int64 {
+	rows := map[lake.Partition]int64{}
+	if !c.grown {
+		return rows
+	}
+	for _, f := range b.output {
+		rows[f.Partition] += f.Rows
+	}
+	return rows
 }
 
 // computed lists the partitions that a query answers for, and of them those that
@@ -179,6 +196,9 @@ func (b *build) take(c chunk, r result) error {
 		switch {
 		case bad[p]:
 			b.held = append(b.held, p)
+		case c.grown && made[p]:
+			b.grown = append(b.grown, p)
+		case c.grown:
 		case b.had[p] || made[p]:
 			b.replaced = append(b.replaced, p)
 		}
@@ -246,7 +266,8 @@ func (b *build) publish(ctx context.Context) error {
 			b.add[i].Path = b.Lake.Committed(b.add[i].Path)
 		}
 	}
-	b.rep.Partitions, b.rep.Files = b.replaced, len(b.add)
+	b.rep.Partitions, b.rep.Grown, b.rep.Files = slices.Concat(b.replaced, b.grown), len(b.grown), len(b.add)
+	slices.SortStableFunc(b.rep.Partitions, byDay)
 	for _, f := range b.add {
 		b.rep.Rows += f.Rows
 	}
@@ -293,6 +314,9 @@ func (b *build) commitID() string {
 	fmt.Fprintln(&text, b.m.ID(), provenance(b.inputs), b.RunID)
 	for _, p := range slices.Sorted(slices.Values(b.replaced)) {
 		fmt.Fprintln(&text, p)
+	}
+	for _, p := range slices.Sorted(slices.Values(b.grown)) {
+		fmt.Fprintln(&text, "grown", p)
 	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return "transform-" + strings.ReplaceAll(b.m.Name, ".", "-") + "-" + hex.EncodeToString(sum[:])[:24]
