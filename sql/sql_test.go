@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-func load(t *testing.T) *transforms.Graph {
+func load(t testing.TB) *transforms.Graph {
 	t.Helper()
 	g, err := transforms.Load(sql.Models)
 	if err != nil {

@@ -37,7 +37,7 @@ func Plan(ctx context.Context, o Options) (Estimate, error) {
 	if o.MaxRows == 0 {
 		o.MaxRows = DefaultMaxRows
 	}
-	r := &runner{Options: o, files: map[fileKey][]lake.File{}, changes: map[changeKey][]lake.Partition{}}
+	r := &runner{Options: o, files: newMemo[fileKey, []lake.File](), changes: newMemo[changeKey, []lake.Partition]()}
 	var total Estimate
 	byModel := map[string]Estimate{}
 	for i := range models {

@@ -62,7 +62,7 @@ func (r *runner) scatter(ctx context.Context) (err error) {
 		return err
 	}
 	var spill string
-	if s.db, spill, err = openSpilling(ctx, r.TempDir, "scatter-", scatterMemory); err != nil {
+	if s.db, spill, err = openSpilling(ctx, r.TempDir, "scatter-", scatterMemory, r.Parallel); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.db.Close(), os.RemoveAll(spill)) }()
