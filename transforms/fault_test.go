@@ -55,10 +55,10 @@ func twoModels(r *rig) {
 	r.models(string(text), strings.ReplaceAll(countLong, "features.long", "features.posts"))
 }
 
-// TestEveryFaultHeals fails storage operation i of a run, for every i, before
+// TestWholeEveryFaultHeals fails storage operation i of a run, for every i, before
 // and after its effect; the next run must leave the same rows as a run that
 // nothing disturbed.
-func TestEveryFaultHeals(t *testing.T) {
+func TestWholeEveryFaultHeals(t *testing.T) {
 	t.Parallel()
 	engine := openEngine(t)
 	dir, saved := filepath.Join(t.TempDir(), "lake"), filepath.Join(t.TempDir(), "saved")

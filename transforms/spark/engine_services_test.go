@@ -68,5 +68,5 @@ func TestServiceHistories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enginetest.Histories(t, g, open, 1)
+	enginetest.Histories(t, g, open, 1, "features.posts", "marts.volume")
 }
