@@ -337,9 +337,9 @@ func TestModelChangeRebuilds(t *testing.T) {
 	}
 }
 
-// TestBigRebuildInOneSnapshot wants the same rows whether a rebuild is one query
+// TestWholeBigRebuildInOneSnapshot wants the same rows whether a rebuild is one query
 // or many, and one snapshot either way.
-func TestBigRebuildInOneSnapshot(t *testing.T) {
+func TestWholeBigRebuildInOneSnapshot(t *testing.T) {
 	t.Parallel()
 	var posts []feedlake.Post
 	for d := range 40 {
