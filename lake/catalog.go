@@ -120,6 +120,7 @@ func (c guardedCatalog) CommitTable(ctx context.Context, id table.Identifier, re
 		err = fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
 	}
 	if err == nil {
+		c.l.known.put(id, loc, meta) // who asks next need not read what was just written
 		c.l.noteCommitted(ctx, loc)
 	}
 	return meta, loc, err
