@@ -148,3 +148,40 @@ func GrowSnapshots(t testing.TB, l *Lake, name string, n int) {
 		t.Fatal(err)
 	}
 }
+
+// CountManifests counts the manifests of a table's current snapshot.
+func CountManifests(t testing.TB, l *Lake, name string) int {
+	t.Helper()
+	tab, err := l.load(t.Context(), name, l.catalog(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := l.manifestsAt(t.Context(), tab, name, tab.CurrentSnapshot().SnapshotID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(m.list)
+}
+
+// SparingApply compacts a partition of files of these sizes once, as Tend does, and
+// returns the sizes then and the bytes that were rewritten.
+func SparingApply(sizes []int64) (after []int64, rewritten int64) {
+	files := make([]File, len(sizes))
+	for i, n := range sizes {
+		files[i] = File{Path: fmt.Sprint(i), Bytes: n}
+	}
+	gone := map[string]bool{}
+	for _, w := range planCompaction(files, CompactOptions{TargetBytes: DefaultTargetBytes, MinFiles: DefaultTendFiles, Sparing: true}) {
+		rewritten += bytesIn(w.in)
+		after = append(after, bytesIn(w.in))
+		for _, f := range w.in {
+			gone[f.Path] = true
+		}
+	}
+	for _, f := range files {
+		if !gone[f.Path] {
+			after = append(after, f.Bytes)
+		}
+	}
+	return after, rewritten
+}

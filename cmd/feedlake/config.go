@@ -31,6 +31,7 @@ type config struct {
 	Models      modelsConfig                `yaml:"models"`
 	Publish     []publishConfig             `yaml:"publish"`
 	Schedule    map[string]scheduleConfig   `yaml:"schedule"`
+	Care        careConfig                  `yaml:"care"`
 	Serve       serveConfig                 `yaml:"serve"`
 	Log         logConfig                   `yaml:"log"`
 
@@ -123,6 +124,7 @@ func defaultConfig() config {
 			Sentiment: sentimentConfig{Seed: 1, Language: "en", Gate: gateConfig{MacroRecall: 0.5, Drop: 0.02}},
 			Trends:    trendsConfig{Seed: 1, Every: 7 * 24 * time.Hour, Authors: 3},
 		},
+		Care:  careConfig{Auto: true, Time: time.Minute, Rewrite: "1GB"},
 		Serve: serveConfig{Addr: "127.0.0.1:5002"},
 		Log:   logConfig{Level: "info"},
 	}
@@ -250,6 +252,9 @@ func yamlError(path string, err error) error {
 func (c *config) validate() error {
 	bad := func(hint, format string, args ...any) error {
 		return feedlake.Hint(fmt.Errorf("%s: %s: %w", c.file, fmt.Sprintf(format, args...), feedlake.ErrConfig), "%s", hint)
+	}
+	if err := c.validateCare(bad); err != nil {
+		return err
 	}
 	if err := c.validateLake(bad); err != nil {
 		return err
