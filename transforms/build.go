@@ -136,17 +136,23 @@ func (b *build) take(ctx context.Context, c chunk, out Output) error {
 	for _, f := range failures {
 		bad[f.Partition] = true
 	}
+	same, err := b.same(ctx, out, had, bad)
+	if err != nil {
+		return err
+	}
+	b.rep.Equal += len(same)
 	for _, p := range computed {
 		switch {
 		case bad[p]:
 			b.held = append(b.held, p)
+		case same[p]:
 		case had[p] || made[p]:
 			b.replaced = append(b.replaced, p)
 		}
 	}
 	var reject []lake.File
 	for _, f := range out.Files {
-		if bad[f.Partition] {
+		if bad[f.Partition] || same[f.Partition] {
 			reject = append(reject, f)
 		} else {
 			b.add = append(b.add, f)
@@ -194,8 +200,11 @@ func (b *build) publish(ctx context.Context) error {
 		return err
 	}
 	b.rep.State, b.rep.Snapshot = Built, b.st.Base
-	if len(b.held) > 0 {
+	switch {
+	case len(b.held) > 0:
 		b.rep.State = Held
+	case b.rep.Equal > 0 && len(b.replaced) == 0:
+		b.rep.State = UpToDate
 	}
 	if len(b.add) > 0 || len(b.replaced) > 0 || b.stateMoved(set) {
 		snap, err := b.commit(ctx, set)
@@ -212,6 +221,16 @@ func (b *build) publish(ctx context.Context) error {
 		b.rep.Rows += f.Rows
 	}
 	return nil
+}
+
+// settle notes the inputs of an output that needs no computing.
+func (b *build) settle(ctx context.Context) error {
+	set, err := properties(b.m, b.inputs, nil)
+	if err != nil || !b.stateMoved(set) {
+		return err
+	}
+	_, err = b.commit(ctx, set)
+	return err
 }
 
 // stateMoved reports whether the table's properties say something else. Inputs
