@@ -48,7 +48,7 @@ func TestEqualRowsStay(t *testing.T) {
 	if m := of(t, rep, "marts.texts"); len(r.engine.queries) != 2 || len(m.Partitions) != 0 || m.Equal != 1 { // a text for a text
 		t.Errorf("behind it:\n%s", rep.String())
 	}
-	if got := r.rows("select concat_ws(' ', day, id, text, _run_id) as x from features.texts"); cmp.Diff([]string{
+	if got := r.rows("select concat_ws(' ', day, id, text, _run_id) as x from features.texts order by all"); cmp.Diff([]string{
 		`{"x":"2026-01-01 a hello run-1"}`, `{"x":"2026-01-02 b zebra run-2"}`, `{"x":"2026-01-02 c more run-2"}`,
 	}, got) != "" {
 		t.Error(got)
