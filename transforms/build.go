@@ -97,6 +97,16 @@ func (b *build) compute(ctx context.Context) error {
 type result struct {
 	out      Output
 	failures []CheckFailure
+	same     map[lake.Partition]bool // whose rows came out as they were
+}
+
+// bad lists the partitions that a check holds back.
+func (r *result) bad() map[lake.Partition]bool {
+	bad := map[lake.Partition]bool{}
+	for _, f := range r.failures {
+		bad[f.Partition] = true
+	}
+	return bad
 }
 
 // chunk computes and checks one query.
@@ -134,8 +144,14 @@ func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
 	if err != nil {
 		return result{out: out}, err
 	}
+	done := result{out: out, failures: failures}
+	if !c.grown {
+		if done.same, err = b.same(ctx, out, done.bad()); err != nil {
+			return done, err
+		}
+	}
 	b.progress(c, out)
-	return result{out, failures}, nil
+	return done, nil
 }
 
 // rowsBefore counts the rows that the partitions of a growing table have beside
@@ -188,14 +204,13 @@ func (b *build) take(c chunk, r result) error {
 	}
 	computed, made := b.computed(c, r.out)
 	b.rep.Failures = append(b.rep.Failures, r.failures...)
-	bad := map[lake.Partition]bool{}
-	for _, f := range r.failures {
-		bad[f.Partition] = true
-	}
+	bad := r.bad()
+	b.rep.Equal += len(r.same)
 	for _, p := range computed {
 		switch {
 		case bad[p]:
 			b.held = append(b.held, p)
+		case r.same[p]:
 		case c.grown && made[p]:
 			b.grown = append(b.grown, p)
 		case c.grown:
@@ -205,7 +220,7 @@ func (b *build) take(c chunk, r result) error {
 	}
 	var reject []lake.File
 	for _, f := range r.out.Files {
-		if bad[f.Partition] {
+		if bad[f.Partition] || r.same[f.Partition] {
 			reject = append(reject, f)
 		} else {
 			b.add = append(b.add, f)
@@ -253,8 +268,11 @@ func (b *build) publish(ctx context.Context) error {
 		return err
 	}
 	b.rep.State, b.rep.Snapshot = Built, b.st.Base
-	if len(b.held) > 0 {
+	switch {
+	case len(b.held) > 0:
 		b.rep.State = Held
+	case b.rep.Equal > 0 && len(b.replaced) == 0:
+		b.rep.State = UpToDate
 	}
 	if len(b.add) > 0 || len(b.replaced) > 0 || b.stateMoved(set) {
 		snap, err := b.commit(ctx, set)
@@ -272,6 +290,16 @@ func (b *build) publish(ctx context.Context) error {
 		b.rep.Rows += f.Rows
 	}
 	return nil
+}
+
+// settle notes the inputs of an output that needs no computing.
+func (b *build) settle(ctx context.Context) error {
+	set, err := properties(b.m, b.inputs, nil)
+	if err != nil || !b.stateMoved(set) {
+		return err
+	}
+	_, err = b.commit(ctx, set)
+	return err
 }
 
 // stateMoved reports whether the table's properties say something else. Inputs

@@ -170,6 +170,10 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 	if err != nil {
 		return err
 	}
+	idle, err := r.idle(ctx, m, &st, inputs)
+	if err != nil {
+		return err
+	}
 	output, err := r.filesAt(ctx, m.Name, st.Base)
 	if err != nil {
 		return err
@@ -179,6 +183,11 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 	r.grow(ctx, m, &st, inputs, &b.plan)
 	if st.Built && b.plan.nothing() && len(st.Held) == 0 {
 		rep.State, rep.Snapshot = UpToDate, st.Base
+		if idle { // what was looked at is not looked at again
+			if err := b.settle(ctx); err != nil {
+				return err
+			}
+		}
 		return b.freshness(ctx, output)
 	}
 	rep.Reason = b.plan.reason
