@@ -27,7 +27,7 @@ var stages = []string{"ingest", "transforms", "training", "serving", "schedules"
 // helpers are the packages below a stage that its implementations share; a
 // package whose name ends in "test" is one too. Every other package below a
 // stage is an implementation.
-var helpers = []string{"ingest/mapping", "ingest/api", "ingest/frontier", "ingest/rounds", "ingest/wire"}
+var helpers = []string{"ingest/decode", "ingest/api", "ingest/frontier", "ingest/rounds", "ingest/wire"}
 
 // rooms are the packages of the program: each may import those before it.
 var rooms = []string{"cmd/feedlake/config", "cmd/feedlake/wiring", "cmd/feedlake/command", "cmd/feedlake"}
@@ -209,7 +209,9 @@ func TestImportRuleCatches(t *testing.T) {
 		{"ingest", module, ""},
 		{"ingest", module + "/lake", ""},
 		{"ingest/files", module + "/ingest", ""},
-		{"ingest/files", module + "/ingest/mapping", ""},
+		{"ingest/files", module + "/ingest/decode", ""},
+		{"ingest/simulate", module + "/ingest/decode/mapping", ""},
+		{"ingest/decode", module + "/ingest/files", "implementations are named by cmd and by tests alone"},
 		{"ingest/files", module + "/ingest/simulate", "implementations are named by cmd and by tests alone"},
 		{"ingest", module + "/ingest/files", "implementations are named by cmd and by tests alone"},
 		{"ingest/sourcetest", module + "/ingest", ""},

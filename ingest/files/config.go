@@ -7,21 +7,9 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/unicode"
 
 	"github.com/feedlake/feedlake"
-	"github.com/feedlake/feedlake/ingest/wire"
-)
-
-// Formats of files.
-const (
-	formatNDJSON  = "ndjson"
-	formatJSON    = "json"
-	formatCSV     = "csv"
-	formatParquet = "parquet"
-	formatBSON    = "bson"
+	"github.com/feedlake/feedlake/ingest/decode"
 )
 
 // Compressions of files.
@@ -32,12 +20,6 @@ const (
 
 	packBzip2 = "bz2"
 	packXZ    = "xz"
-)
-
-// Ways to write a quote within a quoted field of CSV.
-const (
-	escapeQuote     = "quote"     // as two
-	escapeBackslash = "backslash" // behind a backslash
 )
 
 // fileKind says how a file is to be read.
@@ -71,15 +53,15 @@ func (c *Config) kindOf(name string) fileKind {
 	}
 	switch ext {
 	case ".ndjson", ".jsonl", ".ldjson":
-		k.format = formatNDJSON
+		k.format = decode.NDJSON
 	case ".json", ".js":
-		k.format = formatJSON
+		k.format = decode.JSON
 	case ".csv", ".tsv":
-		k.format = formatCSV
+		k.format = decode.CSV
 	case ".parquet", ".pq":
-		k.format = formatParquet
+		k.format = decode.Parquet
 	case ".bson":
-		k.format = formatBSON
+		k.format = decode.BSON
 	}
 	return k
 }
@@ -92,22 +74,19 @@ func (c *Config) checkNames() error {
 		}
 		return feedlake.Hint(fmt.Errorf("%s: %q is not known: %w", key, value, feedlake.ErrConfig), "one of %s", strings.Join(known, ", "))
 	}
-	if err := one("format", c.Format, formatNDJSON, formatJSON, formatCSV, formatParquet, formatBSON); err != nil {
+	if err := one("format", c.Format, decode.NDJSON, decode.JSON, decode.CSV, decode.Parquet, decode.BSON); err != nil {
 		return err
 	}
 	if err := one("compression", c.Compression, packNone, packGzip, packZstd, packBzip2, packXZ); err != nil {
 		return err
 	}
-	if c.Records != "" && c.Format != "" && c.Format != formatJSON {
+	if c.Records != "" && c.Format != "" && c.Format != decode.JSON {
 		return feedlake.Hint(fmt.Errorf("records with format %s: %w", c.Format, feedlake.ErrConfig), "only a document of format json has a list inside")
 	}
-	if err := one("encoding", c.Encoding, "utf-8", "utf-16", "utf-16le", "utf-16be", "latin-1", "windows-1252", "macintosh"); err != nil {
+	if err := one("encoding", c.Encoding, decode.Encodings()...); err != nil {
 		return err
 	}
-	if err := one("network", c.Network, wire.Bluesky, wire.HackerNews, wire.Instagram, wire.Mastodon, wire.Reddit, wire.Telegram, wire.X); err != nil {
-		return err
-	}
-	if err := one("escape", c.Escape, escapeQuote, escapeBackslash); err != nil {
+	if err := one("escape", c.Escape, decode.EscapeQuote, decode.EscapeBackslash); err != nil {
 		return err
 	}
 	for _, g := range c.Members {
@@ -136,19 +115,7 @@ func (c *Config) comma(name string) (byte, error) {
 	return c.Delimiter[0], nil
 }
 
-// charset returns the decoder of the configured encoding, nil for UTF-8.
-func (c *Config) charset() *encoding.Decoder {
-	switch c.Encoding {
-	case "latin-1":
-		return charmap.ISO8859_1.NewDecoder()
-	case "windows-1252":
-		return charmap.Windows1252.NewDecoder()
-	case "macintosh":
-		return charmap.Macintosh.NewDecoder()
-	case "utf-16", "utf-16le":
-		return unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder()
-	case "utf-16be":
-		return unicode.UTF16(unicode.BigEndian, unicode.UseBOM).NewDecoder()
-	}
-	return nil
+// formatOf is how a file of a kind is written.
+func (c *Config) formatOf(k fileKind, comma byte) decode.Format {
+	return decode.Format{Name: k.format, Records: c.Records, Encoding: c.Encoding, Comma: comma, Escape: c.Escape, Columns: c.Columns, MaxRecord: c.MaxRecord}
 }

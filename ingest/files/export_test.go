@@ -3,12 +3,11 @@ package files
 import (
 	"context"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/decode"
 )
 
 // Small makes pages and blocks so short that a small file has many.
@@ -67,7 +66,7 @@ func (b broken) random(ctx context.Context, o object) (randomFile, error) {
 }
 
 // Shapes are the names of all shapes.
-func Shapes() []string { return slices.Sorted(maps.Keys(shapes())) }
+func Shapes() []string { return decode.Shapes() }
 
 // Impatient gives up a silent bucket sooner.
 func Impatient(s ingest.Source, silence time.Duration) (ingest.Source, error) {

@@ -15,9 +15,12 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
-	"github.com/feedlake/feedlake/ingest/mapping"
+	"github.com/feedlake/feedlake/ingest/decode"
+	"github.com/feedlake/feedlake/ingest/decode/mapping"
 	"github.com/feedlake/feedlake/ingest/rounds"
 )
 
@@ -74,21 +77,16 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 	if err := c.checkNames(); err != nil {
 		return nil, err
 	}
-	s := &source{env: env, cfg: c, limits: usualLimits(), plans: map[bool]*mapping.Plan{}, decoders: map[bool]*mapping.Decoder{}}
+	s := &source{env: env, cfg: c, limits: usualLimits()}
 	var err error
-	if s.shape, err = c.shape(); err != nil {
+	s.rules, err = decode.Compile(decode.Config{Source: env.Name, Shape: c.Shape, Map: c.Map, UnescapeHTML: c.Unescape, Network: c.Network})
+	if err != nil {
 		return nil, err
 	}
-	for _, columns := range []bool{false, true} {
-		if s.shape != nil {
-			break
-		}
-		plan, err := mapping.Compile(mapping.Config{Map: c.Map, UnescapeHTML: c.Unescape}, mapping.Options{Source: env.Name, Columns: columns})
-		if err != nil {
-			return nil, err
-		}
-		s.plans[columns], s.decoders[columns] = plan, plan.Decoder()
+	if c.Shape != "" && (c.Format == decode.CSV || c.Format == decode.Parquet) {
+		return nil, feedlake.Hint(fmt.Errorf("shape with format %s: %w", c.Format, feedlake.ErrConfig), "shapes are for ndjson and json; map the columns of others")
 	}
+	s.decoder = s.rules.Decoder()
 	if s.store, err = newStore(env.Base, c); err != nil {
 		return nil, err
 	}
@@ -105,9 +103,8 @@ type source struct {
 	env      ingest.Env
 	cfg      Config
 	limits   limits
-	plans    map[bool]*mapping.Plan // by Options.Columns
-	decoders map[bool]*mapping.Decoder
-	shape    *shape // instead of the decoders
+	rules    *decode.Rules
+	decoder  *decode.Decoder
 	store    store
 	archives *packed // of store
 	window   []byte  // of the file read last, for the next
@@ -183,7 +180,7 @@ func (s *source) fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 			return ingest.Page{}, err
 		}
 	}
-	p := &page{now: s.env.Now().UTC(), limits: s.limits, posts: make([]feedlake.Post, 0, s.usual)}
+	p := &page{limits: s.limits}
 	place := ""
 	for !p.full() && (s.open != nil || len(s.todo) > 0) {
 		if err := ctx.Err(); err != nil {
@@ -201,11 +198,15 @@ func (s *source) fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, 
 			return ingest.Page{}, err
 		}
 	}
-	out := ingest.Page{Posts: p.posts, Rejects: p.rejects, Next: from, Done: s.open == nil && len(s.todo) == 0}
+	got := decode.Page{Now: s.env.Now().UTC(), Posts: make([]feedlake.Post, 0, s.usual)}
+	for i := range p.blocks {
+		p.blocks[i].Decode(s.decoder, &got)
+	}
+	out := ingest.Page{Posts: got.Posts, Rejects: got.Rejects, Next: from, Done: s.open == nil && len(s.todo) == 0}
 	if s.state.changed {
 		out.Next = s.state.cursor()
 	}
-	s.usual = len(p.posts)
+	s.usual = len(got.Posts)
 	out.Warning = s.warning
 	out.Progress = ingest.Progress{Done: s.done, Total: s.total, Unit: "bytes", Place: place}
 	if s.open != nil {
@@ -308,13 +309,14 @@ func (s *source) passOver(ctx context.Context, o object, err error) bool {
 // readOn reads a piece of the open file into p and notes the new place.
 func (s *source) readOn(ctx context.Context, p *page) error {
 	f := s.open
-	err := f.reader.read(ctx, p)
+	var b decode.Block
+	err := f.cutter.Cut(ctx, &b)
 	end := errors.Is(err, io.EOF)
 	if err != nil && !end {
 		return fmt.Errorf("read %s: %w", f.name, err)
 	}
-	offset, digest := f.reader.place()
-	e := entry{offset: offset, digest: digest}
+	p.add(b)
+	e := entry{offset: f.cutter.Place(), digest: f.print.sum()}
 	switch {
 	case end && f.over != nil && f.over() != nil:
 		e.mark = markOfRefused(f.object, s.cfg.MaxWindow)
@@ -336,82 +338,137 @@ func (s *source) readOn(ctx context.Context, p *page) error {
 	return nil
 }
 
+// page collects the blocks of one Fetch.
+type page struct {
+	blocks         []decode.Block
+	bytes, records int
+	limits         limits
+}
+
+func (p *page) full() bool { return p.bytes >= p.limits.bytes || p.records >= p.limits.records }
+
+func (p *page) add(b decode.Block) {
+	p.blocks = append(p.blocks, b)
+	p.bytes += b.Size()
+	p.records += b.Records()
+}
+
 // openFile is the file being read.
 type openFile struct {
 	object
-	reader reader
-	read   func() int64      // compressed bytes read
-	over   func() *overError // which bound ended the file early, where one can
+	cutter decode.Cutter
+	print  fingerprint              // of what was read
+	read   func() int64             // compressed bytes read
+	over   func() *decode.OverError // which bound ended the file early, where one can
 	close  func() error
 }
 
 func (f *openFile) bytesRead() int64 { return min(f.read(), f.size) }
 
-// reader yields the records of one file, from a place on.
-type reader interface {
-	// read adds records to p until it is full. io.EOF says that the file is
-	// read to its end. Damage in the file is a reject, not an error.
-	read(ctx context.Context, p *page) error
-	// place tells where reading stands: behind the last record added.
-	place() (offset int64, digest uint64)
-}
-
 // errReplaced says that the file's content before a place is not what was read
 // there.
-var errReplaced = errors.New("file was replaced")
+var errReplaced = decode.ErrReplaced
 
 // openAt opens o behind e, or fails with errReplaced.
 func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, error) {
-	kind := s.cfg.kindOf(o.name)
-	if kind.format == "" && s.shape != nil { // Reddit's dumps are named RC_2024-01.zst
-		kind.format = formatNDJSON
+	kind, err := s.kindOf(o)
+	if err != nil {
+		return nil, err
 	}
-	if s.shape != nil && (kind.format == formatCSV || kind.format == formatParquet) {
-		return nil, feedlake.Hint(fmt.Errorf("read %s: a file of %s has no shape: %w", o.name, kind.format, feedlake.ErrConfig), "narrow the path, or set \"format: ndjson\" or json")
-	}
-	if s.cfg.Records != "" && kind.format != formatJSON {
-		return nil, feedlake.Hint(fmt.Errorf("read %s: records: a file of %s has no list inside: %w", o.name, kind.format, feedlake.ErrConfig), "narrow the path, or set \"format: json\"")
-	}
-	if kind.format == "" {
-		return nil, feedlake.Hint(fmt.Errorf("read %s: unknown format: %w", o.name, feedlake.ErrConfig), "its name does not tell: set \"format: ndjson\", json, csv, parquet or bson")
-	}
-	rec := records{
-		file: o.name, log: s.env.Log.With(slog.String("source", s.env.Name), slog.String("file", o.name)),
-		shape: s.shape, network: s.cfg.Network,
-	}
-	if s.shape == nil {
-		rec.decoder, rec.paths = s.decoders[kind.format == formatCSV], s.plans[kind.format == formatCSV].Paths()
-	}
-	if kind.format == formatParquet {
-		return s.openParquet(ctx, o, e, rec)
+	if kind.format == decode.Parquet {
+		return s.openParquet(ctx, o, e)
 	}
 	raw, err := s.archives.open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	st, err := newStream(raw, kind, s.cfg, s.limits.block, s.window)
-	if err != nil {
-		return nil, errors.Join(err, raw.Close())
+	u := newUnpacked(raw, kind, s.cfg)
+	u.compressed.member = o.member != nil
+	hash := newFingerprint()
+	f := &openFile{object: o, print: hash, read: u.compressed.count, over: u.overBound, close: func() error { u.close(); return raw.Close() }}
+	comma, err := s.cfg.comma(o.name)
+	if err == nil {
+		f.cutter, err = decode.Open(ctx, s.rules, s.cfg.formatOf(kind, comma), decode.Input{
+			Name: o.name, Src: u, Fault: u.fault, Packed: u.packing, Block: s.limits.block, Window: &s.window, Tap: hash,
+			Log:   s.env.Log.With(slog.String("source", s.env.Name), slog.String("file", o.name)),
+			Again: func(ctx context.Context, look func(io.Reader) error) error { return s.again(ctx, o, kind, look) },
+		}, e.offset)
 	}
-	st.compressed.member = o.member != nil
-	f := &openFile{object: o, read: st.compressed.count, over: st.over, close: func() error { s.window = st.buf; st.close(); return raw.Close() }}
-	switch kind.format {
-	case formatCSV:
-		f.reader, err = newCSVReader(ctx, st, rec, s.cfg, e)
-	case formatJSON:
-		if s.shape != nil && s.shape.unroll != nil {
-			st.src = s.shape.unroll(st.src, int64(s.cfg.MaxRecord))
-			f.reader, err = newLineReader(ctx, st, rec, e)
-			break
-		}
-		f.reader, err = s.openArray(ctx, st, rec, o, kind, e)
-	case formatBSON:
-		f.reader, err = newBSONReader(ctx, st, rec, e)
-	default:
-		f.reader, err = newLineReader(ctx, st, rec, e)
+	if err == nil && e.offset > 0 && hash.sum() != e.digest {
+		err = errReplaced
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
+}
+
+// kindOf says how a file is to be read, or why it cannot be.
+func (s *source) kindOf(o object) (fileKind, error) {
+	kind, shaped := s.cfg.kindOf(o.name), s.cfg.Shape != ""
+	if kind.format == "" && shaped { // Reddit's dumps are named RC_2024-01.zst
+		kind.format = decode.NDJSON
+	}
+	switch {
+	case shaped && (kind.format == decode.CSV || kind.format == decode.Parquet):
+		return kind, feedlake.Hint(fmt.Errorf("read %s: a file of %s has no shape: %w", o.name, kind.format, feedlake.ErrConfig), "narrow the path, or set \"format: ndjson\" or json")
+	case s.cfg.Records != "" && kind.format != decode.JSON:
+		return kind, feedlake.Hint(fmt.Errorf("read %s: records: a file of %s has no list inside: %w", o.name, kind.format, feedlake.ErrConfig), "narrow the path, or set \"format: json\"")
+	case kind.format == "":
+		return kind, feedlake.Hint(fmt.Errorf("read %s: unknown format: %w", o.name, feedlake.ErrConfig), "its name does not tell: set \"format: ndjson\", json, csv, parquet or bson")
+	}
+	return kind, nil
+}
+
+// again lets look read a file from its beginning, unpacked, beside the one that is
+// open.
+func (s *source) again(ctx context.Context, o object, kind fileKind, look func(io.Reader) error) error {
+	raw, err := s.archives.open(ctx, o)
+	if err != nil {
+		return err
+	}
+	u := newUnpacked(raw, kind, s.cfg)
+	u.compressed.member = o.member != nil
+	err = errors.Join(look(contextReader{ctx, u}), u.fault())
+	u.close()
+	return errors.Join(err, raw.Close())
+}
+
+// openParquet reads the file once for its fingerprint: a row in it has no bytes
+// before it.
+func (s *source) openParquet(ctx context.Context, o object, e entry) (*openFile, error) {
+	if k := s.cfg.kindOf(o.name); k.pack != packNone {
+		return nil, feedlake.Hint(fmt.Errorf("read %s: Parquet packed as %s: %w", o.name, k.pack, feedlake.ErrConfig), "unpack it first: Parquet is compressed inside")
+	}
+	raw, err := s.archives.random(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	h := xxhash.New()
+	size, err := io.Copy(h, contextReader{ctx, raw})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read %s: %w", o.name, err), raw.Close())
+	}
+	whole := wholePrint(narrow(h.Sum64()))
+	if e.offset > 0 && e.digest != whole.sum() {
+		return nil, errors.Join(errReplaced, raw.Close())
+	}
+	c, err := decode.OpenParquet(s.rules, o.name, raw, size, s.cfg.MaxRecord, e.offset)
+	if err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	return &openFile{object: o, cutter: c, print: whole, read: c.Read, close: func() error { c.Close(); return raw.Close() }}, nil
+}
+
+// contextReader stops reading when its context ends.
+type contextReader struct {
+	ctx context.Context //nolint:containedctx // lives for one copy
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
 }

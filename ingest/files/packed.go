@@ -13,6 +13,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/ingest/decode"
 )
 
 // Kinds of archives: files that hold files, their members.
@@ -114,7 +115,7 @@ func (p *packed) wanted(name string) bool {
 	}
 	globs := p.cfg.Members
 	if len(globs) == 0 {
-		globs = shapes()[p.cfg.Shape].members
+		globs = decode.Members(p.cfg.Shape)
 	}
 	for _, g := range globs {
 		if doublestar.MatchUnvalidated(g, name) {
@@ -185,6 +186,11 @@ func (p *packed) release() error {
 // reject.
 func faulty(err error) io.ReadCloser { return io.NopCloser(failing{err}) }
 
+// failing is a reader that cannot be read.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
 // damaged reports whether an error comes from the content of a file, not from the
 // disk or the network.
 func damaged(err error) bool {
@@ -232,7 +238,6 @@ func (s *source) ended(o object) {
 	case o.fault == "":
 		s.state.set(o, e)
 	default:
-		reader := &listless{rec: records{file: o.name}, why: errors.New(o.fault)}
-		s.open = &openFile{object: o, reader: reader, read: func() int64 { return 0 }, close: func() error { return nil }}
+		s.open = &openFile{object: o, cutter: decode.Refused(o.name, o.fault), print: wholePrint(0), read: func() int64 { return 0 }, close: func() error { return nil }}
 	}
 }

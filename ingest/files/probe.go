@@ -16,7 +16,7 @@ func (s *source) Probe(ctx context.Context) []ingest.Finding {
 		size += o.size
 	}
 	found := []ingest.Finding{ingest.Found("files", fmt.Sprintf("%d, of %d bytes", len(all), size), err, "look at the path")}
-	if err != nil || s.shape != nil {
+	if err != nil || s.cfg.Shape != "" {
 		return found
 	}
 	warning := ""

@@ -8,6 +8,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"github.com/feedlake/feedlake/ingest/decode"
 )
 
 // tarFile is the tar archive that was read last, and the entry that it stands at.
@@ -15,7 +17,7 @@ type tarFile struct {
 	of    object
 	in    *contextReader
 	raw   io.ReadCloser
-	st    *stream
+	st    *unpacked
 	r     *tar.Reader
 	index int // of the entry at hand; -1 before the first
 }
@@ -49,13 +51,8 @@ func (p *packed) openTarAt(ctx context.Context, o object, index int) error {
 	if err != nil {
 		return err
 	}
-	cfg := p.cfg
-	cfg.Encoding = ""
-	st, err := newStream(raw, fileKind{format: formatBSON, pack: tarPack(o.name)}, cfg, headLength, nil)
-	if err != nil {
-		return errors.Join(err, raw.Close())
-	}
-	in := &contextReader{ctx, st.src}
+	st := newUnpacked(raw, fileKind{format: decode.BSON, pack: tarPack(o.name)}, p.cfg)
+	in := &contextReader{ctx, st}
 	p.tar = &tarFile{of: o, in: in, raw: raw, st: st, r: tar.NewReader(in), index: -1}
 	return nil
 }

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/ulikunitz/xz"
+
+	"github.com/feedlake/feedlake/ingest/decode"
 )
 
 // magics begin packed files.
@@ -47,11 +50,88 @@ func plainText(head []byte) bool {
 	return true
 }
 
-// unpack opens the unpacker of a stream: that of the configured packing, or else of
+// unpacked is what a file holds, unpacked.
+type unpacked struct {
+	compressed *counter
+	src        io.Reader
+	pack       string
+	release    func() // frees the unpacker; nil when there is nothing to free
+	over       *decode.OverError
+}
+
+func newUnpacked(raw io.Reader, k fileKind, c Config) *unpacked {
+	s := &unpacked{compressed: &counter{r: raw}, pack: k.pack}
+	s.src = &lazy{open: func() (io.Reader, error) { return s.unpack(k, c) }}
+	return s
+}
+
+func (s *unpacked) Read(p []byte) (int, error) {
+	n, err := s.src.Read(p)
+	if over, ok := errors.AsType[*decode.OverError](err); ok {
+		s.over = over
+	}
+	return n, err
+}
+
+// fault is the fault of the disk or the network that ended reading.
+func (s *unpacked) fault() error { return s.compressed.err }
+
+// packing is how the file is packed, as far as it is known.
+func (s *unpacked) packing() string { return s.pack }
+
+// overBound says which bound ended the file; nil: none did.
+func (s *unpacked) overBound() *decode.OverError { return s.over }
+
+// close frees the unpacker.
+func (s *unpacked) close() {
+	if s.release != nil {
+		s.release()
+	}
+}
+
+// counter counts what is read of a packed file, and keeps a fault of the disk or
+// the network apart from a fault in the data.
+type counter struct {
+	r      io.Reader
+	n      atomic.Int64
+	err    error
+	member bool // of an archive: its reader gives faults in the data, too
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	if err != nil && !errors.Is(err, io.EOF) && (!c.member || !damaged(err)) {
+		c.err = err
+	}
+	return n, err
+}
+
+func (c *counter) count() int64 { return c.n.Load() }
+
+// lazy opens an unpacker with the first read, so that a file which is none is
+// found out while reading.
+type lazy struct {
+	open func() (io.Reader, error)
+	r    io.Reader
+}
+
+func (l *lazy) Read(p []byte) (int, error) {
+	if l.r == nil {
+		r, err := l.open()
+		if err != nil {
+			return 0, err
+		}
+		l.r = r
+	}
+	return l.r.Read(p)
+}
+
+// unpack opens the unpacker of a file: that of the configured packing, or else of
 // the file itself.
-func (s *stream) unpack(k fileKind, c Config) (io.Reader, error) {
+func (s *unpacked) unpack(k fileKind, c Config) (io.Reader, error) {
 	packed := bufio.NewReaderSize(s.compressed, 128<<10)
-	if c.Compression == "" && k.format != formatBSON { // whose first bytes may be anything
+	if c.Compression == "" && k.format != decode.BSON { // whose first bytes may be anything
 		head, err := packed.Peek(headLength)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
@@ -68,12 +148,12 @@ func (s *stream) unpack(k fileKind, c Config) (io.Reader, error) {
 // headLength is how much of a file shows how it is packed.
 const headLength = 512
 
-func (s *stream) unpacker(packed *bufio.Reader, c Config) (io.Reader, error) {
+func (s *unpacked) unpacker(packed *bufio.Reader, c Config) (io.Reader, error) {
 	switch s.pack {
 	case packGzip:
 		return gzip.NewReader(packed)
 	case packZstd:
-		z, err := newZstdReader(packed, c.bounds())
+		z, err := newZstdReader(packed, c.MaxWindow)
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +162,7 @@ func (s *stream) unpacker(packed *bufio.Reader, c Config) (io.Reader, error) {
 	case packBzip2:
 		return bzip2.NewReader(packed), nil
 	case packXZ:
-		if err := c.bounds().xzHead(packed); err != nil {
+		if err := xzHead(packed, c.MaxWindow); err != nil {
 			return nil, err
 		}
 		return xz.NewReader(packed)
@@ -92,7 +172,7 @@ func (s *stream) unpacker(packed *bufio.Reader, c Config) (io.Reader, error) {
 
 // xzHead checks the dictionary that the first block of an xz file asks for
 // (tukaani.org/xz/xz-file-format.txt, sections 3.1 and 5.3.1).
-func (b bounds) xzHead(packed *bufio.Reader) error {
+func xzHead(packed *bufio.Reader, most int64) error {
 	const header, longest = 12, 1024
 	head, err := packed.Peek(header + longest)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -110,7 +190,7 @@ func (b bounds) xzHead(packed *bufio.Reader) error {
 	if bits > 40 {
 		return nil // the unpacker refuses it
 	}
-	return b.withinWindow(int64(2|bits&1) << (bits/2 + 11))
+	return withinWindow(int64(2|bits&1)<<(bits/2+11), most)
 }
 
 // A packed file that unpacks to more than bombSize, and to more than bombRatio

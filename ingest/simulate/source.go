@@ -9,7 +9,7 @@ import (
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
-	"github.com/feedlake/feedlake/ingest/mapping"
+	"github.com/feedlake/feedlake/ingest/decode/mapping"
 )
 
 // Register adds the source to r.

@@ -32,7 +32,7 @@ func (o *options) open(ctx context.Context) (*app, error) {
 // openWith opens a lake for a config that is not a file's.
 func (o *options) openWith(ctx context.Context, c config.Config, w wiring.Options) (*app, error) {
 	bars := newProgress(o, w.Log)
-	w.Now, w.Version, w.Progress = o.env.now, o.env.version, bars.update
+	w.Now, w.Version, w.Progress, w.Intercept = o.env.now, o.env.version, bars.update, o.env.intercept
 	a, err := wiring.Open(ctx, c, w)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/schedules"
 )
 
@@ -29,6 +30,7 @@ type env struct {
 	stderrTTY      bool
 	stdinTTY       bool
 	version        string
+	intercept      lake.Interceptor // sees the lake's storage operations; nil: nobody does
 }
 
 // Main runs the command line of this process, until it ends or somebody ends it,

@@ -153,9 +153,9 @@ func (c *cli) wantNowhere(secret string) {
 	}
 }
 
-// TestDemoSources runs the whole path over six simulated networks, and once more:
+// TestWholeDemoSources runs the whole path over six simulated networks, and once more:
 // the second time nothing is new.
-func TestDemoSources(t *testing.T) {
+func TestWholeDemoSources(t *testing.T) {
 	t.Parallel()
 	c := newCLI(t, "")
 	demo := func() (r runReport) {

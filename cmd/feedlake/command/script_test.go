@@ -16,6 +16,9 @@ func main() { os.Exit(Main("dev")) }
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		if os.Getenv(dieAt) != "" {
+			mainThatDies()
+		}
 		main()
 	}
 	testscript.Main(m, map[string]func(){"feedlake": main})

@@ -39,9 +39,10 @@ type App struct {
 type Options struct {
 	Now       func() time.Time
 	Log       *slog.Logger
-	Version   string   // of the program, for cards of models
-	Progress  Progress // of long work, for people
-	Simulated int      // labelled texts that are taken from the simulator, as the demo does; 0: none
+	Version   string           // of the program, for cards of models
+	Progress  Progress         // of long work, for people
+	Simulated int              // labelled texts that are taken from the simulator, as the demo does; 0: none
+	Intercept lake.Interceptor // sees the lake's storage operations; nil: nobody does
 }
 
 // Progress hears how far a step has come: done of total units (total 0: unknown);
@@ -59,7 +60,7 @@ func Open(ctx context.Context, c config.Config, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	at.Now, at.Log = o.Now, o.Log
+	at.Now, at.Log, at.Intercept = o.Now, o.Log, o.Intercept
 	l, err := lake.Open(ctx, at)
 	if err != nil {
 		return nil, err

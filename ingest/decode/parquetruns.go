@@ -1,4 +1,4 @@
-package files
+package decode
 
 import (
 	"encoding/binary"
@@ -132,7 +132,7 @@ func prefixFault(src []byte, values, most int64) error {
 	for _, l := range lengths {
 		sum += int64(max(l, 0))
 	}
-	return within("its texts", sum, most, "")
+	return Within("its texts", sum, most, "")
 }
 
 // deltas reads over numbers that are stored as differences (DELTA_BINARY_PACKED):

@@ -1,4 +1,4 @@
-package files
+package decode
 
 import (
 	"encoding/base64"
@@ -29,7 +29,7 @@ type parquetNode struct {
 	kids     []*parquetNode
 	leaf     func(b []byte, v parquet.Value) []byte
 	columns  [][]parquet.Value // of the root: one row's values by leaf
-	most     int               // bytes of JSON that a row may become; longer ones panic with an overError
+	most     int               // bytes of JSON that a row may become; longer ones panic with an OverError
 }
 
 type parquetKind uint8
@@ -67,7 +67,7 @@ func (n *parquetNode) fits(b []byte, v parquet.Value) {
 		size += len(v.ByteArray())
 	}
 	if size > n.most {
-		panic(&overError{what: "a record", asks: int64(size), most: int64(n.most), key: "max_record_bytes"})
+		panic(&OverError{What: "a record", Asks: int64(size), Most: int64(n.most), Key: "max_record_bytes"})
 	}
 }
 

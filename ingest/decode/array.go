@@ -1,32 +1,28 @@
-package files
+package decode
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/feedlake/feedlake"
 )
 
-// arrayReader reads a JSON array of records, or records one after another with
+// arrayCutter cuts a JSON array of records, or records one after another with
 // any space between them. It cuts records at their brackets, so that a broken
 // one does not take the others with it.
-type arrayReader struct {
+type arrayCutter struct {
 	*stream
-	rec   records
 	array bool // the file is one array; its "]" is the end
 	inner bool // the array is a part of the file's document
-	cuts  []cut
 
 	unread string // lists of the document that are not read; told once
 }
 
-// cut is a record in the window.
-type cut struct{ from, to int }
-
-func newArrayReader(ctx context.Context, s *stream, rec records, e entry) (*arrayReader, error) {
-	a := &arrayReader{stream: s, rec: rec}
+func newArrayCutter(ctx context.Context, s *stream, offset int64) (*arrayCutter, error) {
+	a := &arrayCutter{stream: s}
 	for {
 		if err := s.fill(ctx, s.block); err != nil {
 			return nil, err
@@ -44,10 +40,10 @@ func newArrayReader(ctx context.Context, s *stream, rec records, e entry) (*arra
 		a.array = true
 		s.advance(1)
 	}
-	if s.offset > e.offset && e.offset > 0 {
-		return nil, errReplaced
+	if s.offset > offset && offset > 0 {
+		return nil, ErrReplaced
 	}
-	return a, s.seek(ctx, e)
+	return a, s.seek(ctx, offset)
 }
 
 // assigned counts what stands before the array in a file of JavaScript that sets a
@@ -79,25 +75,26 @@ func leadingSpace(w []byte, start bool) int {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
 
-func (a *arrayReader) read(ctx context.Context, p *page) error {
+// Cut implements Cutter: the posts of a block share its memory.
+func (a *arrayCutter) Cut(ctx context.Context, b *Block) error {
 	if a.unread != "" {
-		a.rec.reject(p, a.unread, "", a.rec.at(a.line, a.offset))
+		b.reject(a.unread, "", a.at())
 		a.unread = ""
 	}
-	for !p.full() {
+	for b.empty() {
 		if err := a.fill(ctx, a.block); err != nil {
 			return err
 		}
-		end, closed := a.scan()
+		end, closed := a.scan(b)
 		switch {
-		case len(a.cuts) > 0:
-			a.records(p, end)
+		case len(b.cuts) > 0:
+			a.records(b, end)
 		case closed:
-			return a.closed(p, end)
+			return a.closed(b, end)
 		case a.ended():
-			return a.unclosed(p)
+			return a.unclosed(b)
 		case len(a.window()) > a.max:
-			if err := a.long(ctx, p, end); err != nil {
+			if err := a.long(ctx, b, end); err != nil {
 				return err
 			}
 		default:
@@ -112,8 +109,8 @@ func (a *arrayReader) read(ctx context.Context, p *page) error {
 // scan finds the whole records in the window. It returns where it stopped: behind
 // the last of them, at the begin of one that is not whole, or at the "]" that
 // closes the array.
-func (a *arrayReader) scan() (at int, closed bool) {
-	a.cuts = a.cuts[:0]
+func (a *arrayCutter) scan(to *Block) (at int, closed bool) {
+	to.cuts = to.cuts[:0]
 	w := a.window()
 	for {
 		for at < len(w) && (isSpace(w[at]) || (a.array && w[at] == ',')) {
@@ -127,58 +124,64 @@ func (a *arrayReader) scan() (at int, closed bool) {
 		}
 		var b brackets
 		n, whole := b.feed(w[at:])
-		if !whole && (!a.ended() || b.depth > 0 || b.quoted) || a.enough(len(a.cuts), at+n) {
+		if !whole && (!a.ended() || b.depth > 0 || b.quoted) || a.enough(len(to.cuts), at+n) {
 			return at, false
 		}
-		a.cuts = append(a.cuts, cut{at, at + n})
+		to.cuts = append(to.cuts, cut{from: at, to: at + n})
 		at += n
 	}
 }
 
-// records adds the records that scan found, as parts of one copy of the window,
-// and consumes them.
-func (a *arrayReader) records(p *page, end int) {
-	text := string(a.window()[:end])
-	line, counted := a.line, 0
-	for _, c := range a.cuts {
-		line += int64(bytes.Count(a.window()[counted:c.from], []byte{'\n'}))
+// records makes a block of the records that scan found, and consumes them.
+func (a *arrayCutter) records(b *Block, end int) {
+	b.name, b.text, b.form, b.records, b.line, b.offset = a.in.Name, string(a.window()[:end]), cutForm{a.max}, len(b.cuts), a.line, a.offset
+	a.advance(end)
+}
+
+// cutForm decodes records of JSON that lie anywhere in a text.
+type cutForm struct{ max int }
+
+func (f cutForm) decode(d *Decoder, b *Block, p *Page) {
+	line, counted := b.line, 0
+	for _, c := range b.cuts {
+		line += int64(strings.Count(b.text[counted:c.from], "\n"))
 		counted = c.from
-		rec, offset := text[c.from:c.to], a.offset+int64(c.from)
-		if len(rec) > a.max {
-			a.rec.reject(p, tooLong(int64(len(rec)), a.max), rec, a.rec.at(line, offset))
+		rec, offset := b.text[c.from:c.to], b.offset+int64(c.from)
+		if len(rec) > f.max {
+			p.reject(tooLong(int64(len(rec)), f.max), rec, position(b.name, line, offset))
 			continue
 		}
-		a.rec.add(p, rec, line, offset)
+		at := line
+		d.record(p, rec, b.name, false, func() string { return position(b.name, at, offset) })
 	}
-	a.advance(end)
 }
 
 // closed ends an array. Its "]" is left unread: where an array grew in place,
 // the next record stands there.
-func (a *arrayReader) closed(p *page, end int) error {
+func (a *arrayCutter) closed(b *Block, end int) error {
 	a.advance(end)
 	w := a.window()
 	if n := 1 + leadingSpace(w[1:], false); n < len(w) && !a.inner {
-		a.rec.reject(p, "text after the end of the array is not read", string(w[n:min(len(w), n+feedlake.MaxRejectPayload)]), a.rec.at(a.line, a.offset+int64(n)))
+		b.reject("text after the end of the array is not read", string(w[n:min(len(w), n+feedlake.MaxRejectPayload)]), position(a.in.Name, a.line, a.offset+int64(n)))
 	}
 	return io.EOF
 }
 
 // unclosed ends a file that has no more records.
-func (a *arrayReader) unclosed(p *page) error {
-	if err := lastRecord(a.stream, &a.rec, p, func(string) bool { return false }); !errors.Is(err, io.EOF) {
+func (a *arrayCutter) unclosed(b *Block) error {
+	if err := lastRecord(a.stream, b, func(string) bool { return false }); !errors.Is(err, io.EOF) {
 		return err
 	}
 	if a.array && a.damage() == "" && len(a.window()) == 0 {
-		a.rec.reject(p, "array is not closed: the file is truncated after the last record; the rest is read when it grows", "", a.rec.at(a.line, a.offset))
+		b.reject("array is not closed: the file is truncated after the last record; the rest is read when it grows", "", a.at())
 	}
 	return io.EOF
 }
 
 // long rejects the record at from, which does not fit the window, and skips it.
-func (a *arrayReader) long(ctx context.Context, p *page, from int) error {
+func (a *arrayCutter) long(ctx context.Context, to *Block, from int) error {
 	a.advance(from)
-	at, begin := a.rec.at(a.line, a.offset), a.offset
+	at, begin := a.at(), a.offset
 	head := string(a.window()[:min(len(a.window()), feedlake.MaxRejectPayload)])
 	var b brackets
 	for {
@@ -191,7 +194,7 @@ func (a *arrayReader) long(ctx context.Context, p *page, from int) error {
 			return err
 		}
 	}
-	a.rec.reject(p, tooLong(a.offset-begin, a.max), head, at)
+	to.reject(tooLong(a.offset-begin, a.max), head, at)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package files
+package decode
 
 import (
 	"bytes"
@@ -48,7 +48,7 @@ func (c *chunkCheck) pageFault(body *io.SectionReader, h *format.PageHeader, lef
 	} else {
 		c.page = max(c.page, takes+packed)
 	}
-	if err := within("a page", max(takes, packed), c.bounds.part, ""); err != nil {
+	if err := Within("a page", max(takes, packed), maxPart, ""); err != nil {
 		return err
 	}
 	plain := v2.IsCompressed.Valid && !v2.IsCompressed.V
@@ -112,7 +112,7 @@ func (c *chunkCheck) contentFault(h *format.PageHeader, data []byte, levels int6
 			return fmt.Errorf("definition levels: %w", err)
 		}
 	}
-	if err := valuesFault(data, encoding, c.leaf.Node.Type().Kind(), values, c.bounds.part); err != nil {
+	if err := valuesFault(data, encoding, c.leaf.Node.Type().Kind(), values, maxPart); err != nil {
 		return fmt.Errorf("values: %w", err)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package files
+package decode
 
 import (
 	"fmt"
@@ -34,6 +34,13 @@ type shape struct {
 	name    string
 }
 
+// Shapes lists the names of the shapes, sorted.
+func Shapes() []string { return slices.Sorted(maps.Keys(shapes())) }
+
+// Members lists globs of the files that hold a shape's posts in an archive as the
+// platform packs it; nil: all.
+func Members(shape string) []string { return shapes()[shape].members }
+
 // shapes are the shapes by name.
 func shapes() map[string]shape {
 	return map[string]shape{
@@ -63,49 +70,38 @@ func (c *Config) shape() (*shape, error) {
 	s, ok := shapes()[c.Shape]
 	switch {
 	case !ok:
-		return nil, feedlake.Hint(fmt.Errorf("shape: %q is not known: %w", c.Shape, feedlake.ErrConfig), "one of %s; or declare a mapping", strings.Join(slices.Sorted(maps.Keys(shapes())), ", "))
-	case len(c.Map) > 0 || len(c.Unescape) > 0:
+		return nil, feedlake.Hint(fmt.Errorf("shape: %q is not known: %w", c.Shape, feedlake.ErrConfig), "one of %s; or declare a mapping", strings.Join(Shapes(), ", "))
+	case len(c.Map) > 0 || len(c.UnescapeHTML) > 0:
 		return nil, feedlake.Hint(fmt.Errorf("shape and map: %w", feedlake.ErrConfig), "a shape knows its fields: leave map and unescape_html out")
 	case c.Network != "":
 		return nil, feedlake.Hint(fmt.Errorf("shape and network: %w", feedlake.ErrConfig), "a shape knows its network: leave network out")
-	case c.Format == formatCSV || c.Format == formatParquet:
-		return nil, feedlake.Hint(fmt.Errorf("shape with format %s: %w", c.Format, feedlake.ErrConfig), "shapes are for ndjson and json; map the columns of others")
 	}
 	s.name = c.Shape
 	return &s, nil
 }
 
-// decodeShape adds what a record holds. A reject says what the record seems to be,
-// where that is something else.
-func (r *records) decodeShape(p *page, record, position string) {
-	p.bytes += len(record)
-	r.batch.Posts, r.batch.Rejects = r.batch.Posts[:0], r.batch.Rejects[:0]
-	r.shape.decode(record, p.now, position, &r.batch)
-	for i := range r.batch.Posts {
-		post := &r.batch.Posts[i]
+// shaped adds what a record holds. A reject says what the record seems to be, where
+// that is something else.
+func (d *Decoder) shaped(p *Page, record, query string, at func() string) {
+	d.batch.Posts, d.batch.Rejects = d.batch.Posts[:0], d.batch.Rejects[:0]
+	shape := d.rules.shape
+	shape.decode(record, p.Now, "", &d.batch)
+	for i := range d.batch.Posts {
+		post := &d.batch.Posts[i]
 		if post.Query == "" {
-			post.Query = r.file
+			post.Query = query
 		}
-		observed(post, p.now)
+		observed(post, p.Now)
 	}
-	p.posts = append(p.posts, r.batch.Posts...)
-	for _, bad := range r.batch.Rejects {
+	p.Posts = append(p.Posts, d.batch.Posts...)
+	for _, bad := range d.batch.Rejects {
 		like := wire.Seems(bad.Payload)
 		if like.What == "" && bad.Payload != "" { // a part of the record, which may tell more
 			like = wire.Seems(record)
 		}
-		if like.What != "" && (!like.Post || like.Network != r.shape.name) {
+		if like.What != "" && (!like.Post || like.Network != shape.name) {
 			bad.Reason += "; it seems to be " + like.What
 		}
-		r.reject(p, bad.Reason, bad.Payload, bad.Position)
-	}
-}
-
-// observed leaves out the time of observation of a post that does not tell it,
-// which decoders date now: a file may be years old. A deletion is observed when it
-// lands, if it tells no time: before that, nobody here knew.
-func observed(p *feedlake.Post, now time.Time) {
-	if p.ObservedAt.Equal(now) && !p.Deleted {
-		p.ObservedAt = time.Time{}
+		p.reject(bad.Reason, bad.Payload, at()+bad.Position) // where in the record
 	}
 }

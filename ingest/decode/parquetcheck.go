@@ -1,4 +1,4 @@
-package files
+package decode
 
 import (
 	"encoding/binary"
@@ -34,7 +34,7 @@ func footerFault(raw io.ReaderAt, size int64) error {
 	if length > size-parquetTail {
 		return fmt.Errorf("its footer of %d bytes is longer than the file", length)
 	}
-	if err := within("a footer", length, maxFooter, ""); err != nil {
+	if err := Within("a footer", length, maxFooter, ""); err != nil {
 		return err
 	}
 	footer := make([]byte, length)
@@ -97,7 +97,6 @@ func unthrift(b []byte, v any) (int, error) {
 type groupCheck struct {
 	raw    io.ReaderAt
 	size   int64
-	bounds bounds
 	unpack unpacker
 
 	takes   int64 // bytes of memory that reading the group takes
@@ -124,7 +123,7 @@ func (k *groupCheck) fault(schema *parquet.Schema, first, g *format.RowGroup) er
 			err = fmt.Errorf("packed as %s, but as %s in the first row group", m.Codec, codec)
 		default:
 			k.takes, k.longest = k.takes+c.takes(), max(k.longest, c.longest)
-			err = within("the columns up to this one", k.takes, k.bounds.parts, "")
+			err = Within("the columns up to this one", k.takes, maxParts, "")
 		}
 		if err != nil {
 			return fmt.Errorf("column %s: %w", strings.Join(path, "."), err)
@@ -203,7 +202,7 @@ func pageHeader(raw io.ReaderAt, at, end int64) (*format.PageHeader, int64, erro
 			return h, int64(n), nil
 		}
 		if len(b) == maxHeader {
-			return nil, 0, within("its header", -1, maxHeader, "")
+			return nil, 0, Within("its header", -1, maxHeader, "")
 		}
 		if int64(len(b)) == end-at || !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 			return nil, 0, fmt.Errorf("its header: %w", err)

@@ -1,4 +1,4 @@
-package files
+package decode
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ const dialectSample = 256 << 10
 // dialect finds out how the file ends its lines, what delimits its fields, when its
 // first line says so, and what stands before a quote in a field. It looks at the
 // file's beginning alone, so that reading on finds the same.
-func (r *csvReader) dialect(ctx context.Context, escape string) error {
+func (r *csvCutter) dialect(ctx context.Context, escape string) error {
 	if err := r.fill(ctx, max(r.block, dialectSample)); err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (r *csvReader) dialect(ctx context.Context, escape string) error {
 	switch escape {
 	case "":
 		r.slash = bytes.Contains(w, []byte(`\"`)) && r.faults(w, true) < r.faults(w, false)
-	case escapeBackslash:
+	case EscapeBackslash:
 		r.slash = true
 	}
 	return nil
@@ -38,9 +38,9 @@ func (r *csvReader) dialect(ctx context.Context, escape string) error {
 
 // faults counts the records at the beginning of a file that cannot be read in a
 // dialect, or have another number of fields than the first.
-func (r *csvReader) faults(w []byte, slash bool) (n int) {
-	probe := csvReader{comma: r.comma, slash: slash, feed: bytes.NewReader(nil)}
-	probe.reset()
+func (r *csvCutter) faults(w []byte, slash bool) (n int) {
+	probe := csvForm{comma: r.comma, slash: slash}
+	var split splitter
 	width := 0
 	for len(w) > 0 {
 		end, state := probe.whole(w, false)
@@ -54,7 +54,7 @@ func (r *csvReader) faults(w []byte, slash bool) (n int) {
 			_, w, _ = bytes.Cut(w, []byte{'\n'})
 			continue
 		}
-		f, err := probe.fields(w[:end])
+		f, err := split.fields(w[:end], &probe)
 		if width == 0 {
 			width = len(f)
 		}
@@ -67,8 +67,8 @@ func (r *csvReader) faults(w []byte, slash bool) (n int) {
 }
 
 // whole finds the end of the first record of w; see csvRecord.
-func (r *csvReader) whole(w []byte, ended bool) (int, csvState) {
-	return csvRecord(w, r.comma, ended, r.slash)
+func (f *csvForm) whole(w []byte, ended bool) (int, csvState) {
+	return csvRecord(w, f.comma, ended, f.slash)
 }
 
 // lines reads text whose lines end with a carriage return alone, as programs of the

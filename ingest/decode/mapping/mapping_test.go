@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/feedlake/feedlake"
-	"github.com/feedlake/feedlake/ingest/mapping"
+	"github.com/feedlake/feedlake/ingest/decode/mapping"
 )
 
 var now = time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
