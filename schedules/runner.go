@@ -307,7 +307,9 @@ func (f *flow) try(ctx context.Context, j Job) (err error) {
 	if err := j.Run(held, f.run.Window); err != nil || j.Part {
 		return err
 	}
-	return f.Ledger.shardDone(held, cmp.Or(j.Kind, j.Name), j.Shard, f.run.ID)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishing) // what is done is done, also when it is stopped now
+	defer cancel()
+	return f.Ledger.shardDone(last, cmp.Or(j.Kind, j.Name), j.Shard, f.run.ID)
 }
 
 // record writes a step to the ledger and tells who listens.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/feedlake/feedlake"
 )
@@ -73,6 +74,11 @@ func (l *Ledger) shardBegins(ctx context.Context, step string, s Shard, run stri
 // shardDone notes that a run has done a shard, or with the whole Shard all of the
 // step. With the last shard the step is complete.
 func (l *Ledger) shardDone(ctx context.Context, step string, s Shard, run string) error {
+	if s.Whole() { // as most are: nothing is missing, and nothing is to be written
+		if missing, err := l.Incomplete(ctx); err != nil || !slices.ContainsFunc(missing, func(i Incomplete) bool { return i.Step == step }) {
+			return err
+		}
+	}
 	err := l.tx(ctx, func(q querier) error {
 		if !s.Whole() {
 			if _, err := q.ExecContext(ctx, "update shards set done = 1 where step = ? and shard = ? and of = ? and run = ?", step, s.Index, s.Of, run); err != nil {
