@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
@@ -20,9 +21,9 @@ func (s Shard) Holds(p lake.Partition) bool {
 	if s.Of == 0 {
 		return true
 	}
-	h := fnv.New64a()
+	h := fnv.New32a()
 	_, _ = h.Write([]byte(p))
-	return h.Sum64()%uint64(s.Of) == uint64(s.Index)
+	return int(h.Sum32()%uint32(s.Of)) == s.Index //nolint:gosec // the number of shards is small
 }
 
 // suffix tells the properties of a shard from those of the whole.
@@ -72,9 +73,7 @@ func (s *scoring) finish(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for key, value := range others {
-			s.expect[key] = value
-		}
+		maps.Copy(s.expect, others)
 		err = s.commit(ctx, set)
 		for key := range others {
 			delete(s.expect, key)
@@ -82,11 +81,11 @@ func (s *scoring) finish(ctx context.Context) error {
 		if !errors.Is(err, feedlake.ErrConflict) || s.Shard.Of == 0 {
 			return err
 		}
-		// Another shard may have ended meanwhile; if somebody else took this one's
-		// place, its ticket says so again.
-		now, _, nerr := s.finished(ctx)
-		if nerr != nil || fmt.Sprint(now) == fmt.Sprint(set) {
-			return errors.Join(err, nerr)
+		for key, value := range s.expect { // somebody took this one's place, or another shard has ended meanwhile
+			now, perr := s.Lake.Property(ctx, scoredTable, key)
+			if perr != nil || now != value {
+				return errors.Join(err, perr)
+			}
 		}
 	}
 }

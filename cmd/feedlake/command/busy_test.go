@@ -194,11 +194,19 @@ func TestShardedSteps(t *testing.T) {
 		t.Errorf("%s posts", got)
 	}
 	for _, args := range [][]string{
-		{"run", "--step", "ingest", "--shard", "3/2"}, {"run", "--step", "ingest", "--shard", "0/0"}, {"run", "--step", "ingest", "--shard", "-1/2"},
-		{"run", "--step", "ingest", "--shard", "1"}, {"run", "--step", "ingest", "--shard", "0/1000000"}, {"run", "--shard", "0/2"},
-		{"run", "--step", "marts", "--shard", "0/2"}, {"run", "--step", "nothing"}, {"run", "--from", "2026-01-01", "--to", "2026-01-02"},
-		{"run", "--step", "score", "--from", "2026-01-01", "--to", "2026-01-02"}, {"run", "--step", "ingest", "--from", "2026-01-01"},
-		{"run", "--step", "ingest", "--from", "2026-01-02", "--to", "2026-01-01"}, {"run", "--step", "score", "--full"},
+		{"run", "--step", "ingest", "--shard", "3/2"},
+		{"run", "--step", "ingest", "--shard", "0/0"},
+		{"run", "--step", "ingest", "--shard", "-1/2"},
+		{"run", "--step", "ingest", "--shard", "1"},
+		{"run", "--step", "ingest", "--shard", "0/1000000"},
+		{"run", "--shard", "0/2"},
+		{"run", "--step", "marts", "--shard", "0/2"},
+		{"run", "--step", "nothing"},
+		{"run", "--from", "2026-01-01", "--to", "2026-01-02"},
+		{"run", "--step", "score", "--from", "2026-01-01", "--to", "2026-01-02"},
+		{"run", "--step", "ingest", "--from", "2026-01-01"},
+		{"run", "--step", "ingest", "--from", "2026-01-02", "--to", "2026-01-01"},
+		{"run", "--step", "score", "--full"},
 	} {
 		if _, errs := c.run(exitUsage, args...); !strings.Contains(errs, "feedlake: ") {
 			t.Errorf("%v: %s", args, errs)
