@@ -55,10 +55,10 @@ func twoModels(r *rig) {
 	r.models(string(text), strings.ReplaceAll(countLong, "features.long", "features.posts"))
 }
 
-// TestEveryFaultHeals fails storage operation i of a run, for every i, before
+// TestWholeEveryFaultHeals fails storage operation i of a run, for every i, before
 // and after its effect; the next run must leave the same rows as a run that
 // nothing disturbed.
-func TestEveryFaultHeals(t *testing.T) {
+func TestWholeEveryFaultHeals(t *testing.T) {
 	t.Parallel()
 	engine := openEngine(t)
 	dir, saved := filepath.Join(t.TempDir(), "lake"), filepath.Join(t.TempDir(), "saved")
@@ -152,9 +152,9 @@ func assertCommitted(t *testing.T, r *rig, rep transforms.Report, i int64) {
 	}
 }
 
-// TestKilledBetweenModels stops after each number of queries, as a kill does,
+// TestWholeKilledBetweenModels stops after each number of queries, as a kill does,
 // and wants the next run of the same window to leave the same rows.
-func TestKilledBetweenModels(t *testing.T) {
+func TestWholeKilledBetweenModels(t *testing.T) {
 	t.Parallel()
 	engine := openEngine(t)
 	build := func(t *testing.T) *rig {

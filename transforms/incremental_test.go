@@ -51,11 +51,11 @@ func onDay(days int, id, text string) feedlake.Post {
 	return p
 }
 
-// TestNightCostsTheNight lets the same things happen to a lake of 60 days and to
+// TestWholeNightCostsTheNight lets the same things happen to a lake of 60 days and to
 // one of twice as many: a new day, a late post, an edit, a deletion. The runs
 // after them must read the same files and replace the same partitions, whatever
 // the age of the lake. (The look-back of 28 days ends within both.)
-func TestNightCostsTheNight(t *testing.T) {
+func TestWholeNightCostsTheNight(t *testing.T) {
 	t.Parallel()
 	nights := []struct {
 		name  string
