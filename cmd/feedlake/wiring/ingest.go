@@ -95,7 +95,7 @@ func (a *App) Ingest(ctx context.Context, names []string) error {
 	}
 	details, errs := make([]string, len(chosen)), make([]error, len(chosen))
 	var all errgroup.Group
-	all.SetLimit(a.parallel())
+	all.SetLimit(a.parallel)
 	for i, s := range chosen {
 		all.Go(func() error {
 			details[i], errs[i] = a.ingestNew(ctx, s)
