@@ -228,13 +228,13 @@ func (r *runner) someKeys(ctx context.Context, set *keys.Set, parts []lake.Parti
 
 // covers reports whether the arrivals are all that came to raw.posts between two
 // snapshots; compaction moves the first without a change.
-func (r *runner) covers(ctx context.Context, before, after int64) bool {
-	if r.arrived == nil || after != r.arrived.until {
+func (r *runner) covers(ctx context.Context, a *arrivals, before, after int64) bool {
+	if a == nil || after != a.until {
 		return false
 	}
-	if before == r.arrived.base {
+	if before == a.base {
 		return true
 	}
-	between, err := r.changedSince(ctx, lake.RawPosts().Name, before, r.arrived.base)
+	between, err := r.changedSince(ctx, lake.RawPosts().Name, before, a.base)
 	return err == nil && before != 0 && len(between) == 0
 }

@@ -98,7 +98,17 @@ func (b *build) compute(ctx context.Context) error {
 type result struct {
 	out      Output
 	failures []CheckFailure
+	same     map[lake.Partition]bool // whose rows came out as they were
 	stay     map[lake.Partition]kept // where some hours were computed
+}
+
+// bad lists the partitions that a check holds back.
+func (r *result) bad() map[lake.Partition]bool {
+	bad := map[lake.Partition]bool{}
+	for _, f := range r.failures {
+		bad[f.Partition] = true
+	}
+	return bad
 }
 
 // chunk computes and checks one query.
@@ -147,6 +157,11 @@ func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
 	if r.failures, err = b.verify.check(ctx, b.m, out, emptied, had); err != nil {
 		return b.carried(r), err
 	}
+	if !c.grown && c.hours == nil {
+		if r.same, err = b.same(ctx, out, r.bad()); err != nil {
+			return b.carried(r), err
+		}
+	}
 	b.progress(c, out)
 	return b.carried(r), nil
 }
@@ -188,14 +203,13 @@ func (b *build) take(c chunk, r result) error {
 	}
 	computed, made := b.computed(c, r.out)
 	b.rep.Failures = append(b.rep.Failures, r.failures...)
-	bad := map[lake.Partition]bool{}
-	for _, f := range r.failures {
-		bad[f.Partition] = true
-	}
+	bad := r.bad()
+	b.rep.Equal += len(r.same)
 	for _, p := range computed {
 		switch {
 		case bad[p]:
 			b.held = append(b.held, p)
+		case r.same[p]:
 		case c.grown && made[p] || len(r.stay[p].drop) > 0 || c.hours != nil && made[p]:
 			b.grown = append(b.grown, p)
 			b.drop = append(b.drop, r.stay[p].drop...)
@@ -206,7 +220,7 @@ func (b *build) take(c chunk, r result) error {
 	}
 	var reject []lake.File
 	for _, f := range r.out.Files {
-		if bad[f.Partition] {
+		if bad[f.Partition] || r.same[f.Partition] {
 			reject = append(reject, f)
 		} else {
 			b.add = append(b.add, f)
@@ -254,8 +268,11 @@ func (b *build) publish(ctx context.Context) error {
 		return err
 	}
 	b.rep.State, b.rep.Snapshot = Built, b.st.Base
-	if len(b.held) > 0 {
+	switch {
+	case len(b.held) > 0:
 		b.rep.State = Held
+	case b.rep.Equal > 0 && len(b.replaced)+len(b.add)+len(b.drop) == 0:
+		b.rep.State = UpToDate
 	}
 	if len(b.add) > 0 || len(b.replaced) > 0 || len(b.drop) > 0 || b.stateMoved(set) {
 		snap, err := b.commit(ctx, set)
@@ -273,6 +290,16 @@ func (b *build) publish(ctx context.Context) error {
 		b.rep.Rows += f.Rows
 	}
 	return nil
+}
+
+// settle notes the inputs of an output that needs no computing.
+func (b *build) settle(ctx context.Context) error {
+	set, err := properties(b.m, b.inputs, nil)
+	if err != nil || !b.stateMoved(set) {
+		return err
+	}
+	_, err = b.commit(ctx, set)
+	return err
 }
 
 // stateMoved reports whether the table's properties say something else. Inputs

@@ -60,10 +60,10 @@ func grow(r *rig) {
 	r.land(post("a2", "01-01", "late #rust"), post("c1", "01-01", "later"))
 }
 
-// TestEveryFaultHeals fails storage operation i of a run, for every i, before
+// TestWholeEveryFaultHeals fails storage operation i of a run, for every i, before
 // and after its effect; the next run must leave the same rows as a run that
 // nothing disturbed: where partitions are replaced, and where they grow.
-func TestEveryFaultHeals(t *testing.T) {
+func TestWholeEveryFaultHeals(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		land  func(*rig)
@@ -171,9 +171,9 @@ func assertCommitted(t *testing.T, r *rig, rep transforms.Report, i int64) {
 	}
 }
 
-// TestKilledBetweenModels stops after each number of queries, as a kill does,
+// TestWholeKilledBetweenModels stops after each number of queries, as a kill does,
 // and wants the next run of the same window to leave the same rows.
-func TestKilledBetweenModels(t *testing.T) {
+func TestWholeKilledBetweenModels(t *testing.T) {
 	t.Parallel()
 	for name, land := range map[string]func(*rig){"replaced": change, "grown": func(r *rig) {
 		r.mustTransform()

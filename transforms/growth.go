@@ -174,7 +174,8 @@ func (r *runner) grow(ctx context.Context, m *Model, st *state, inputs []source,
 		}
 	}
 	landed := in.Table == lake.RawPosts().Name
-	if landed && !r.guess && !r.covers(ctx, st.Inputs[in.Table], s.snapshot) {
+	came := r.arrived
+	if landed && !r.guess && !r.covers(ctx, came, st.Inputs[in.Table], s.snapshot) {
 		return
 	}
 	had := map[lake.Partition]int64{} // rows now, less those that came
@@ -183,7 +184,7 @@ func (r *runner) grow(ctx context.Context, m *Model, st *state, inputs []source,
 	}
 	for _, d := range s.changed {
 		to := g.project(d.Partition, 0)
-		whole[to] = whole[to] || len(d.Removed) > 0 || landed && !r.guess && r.arrived.known[d.Partition]
+		whole[to] = whole[to] || len(d.Removed) > 0 || landed && !r.guess && came.known[d.Partition]
 		for _, f := range d.Added {
 			had[to] -= f.Rows
 		}

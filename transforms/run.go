@@ -168,6 +168,10 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 	if err != nil {
 		return err
 	}
+	idle, err := r.idle(ctx, m, &st, inputs)
+	if err != nil {
+		return err
+	}
 	output, err := r.filesAt(ctx, m.Name, st.Base)
 	if err != nil {
 		return err
@@ -180,6 +184,11 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 	}
 	if st.Built && b.plan.nothing() && len(st.Held) == 0 {
 		rep.State, rep.Snapshot = UpToDate, st.Base
+		if idle { // what was looked at is not looked at again
+			if err := b.settle(ctx); err != nil {
+				return err
+			}
+		}
 		return b.freshness(ctx, output)
 	}
 	rep.Reason = b.plan.reason
@@ -222,8 +231,8 @@ func (r *runner) pin(ctx context.Context, m *Model, st *state) ([]source, error)
 // others land meanwhile, is read as it was when the run looked at what came to it,
 // unless the output was made from something else than that look began with.
 func (r *runner) current(ctx context.Context, table string, made int64) (int64, error) {
-	if table == lake.RawPosts().Name && r.arrived != nil && r.covers(ctx, made, r.arrived.until) {
-		return r.arrived.until, nil
+	if a := r.arrived; table == lake.RawPosts().Name && a != nil && r.covers(ctx, a, made, a.until) {
+		return a.until, nil
 	}
 	cur, err := r.Lake.Current(ctx, table)
 	return cur.ID, err

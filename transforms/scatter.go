@@ -63,8 +63,9 @@ func (r *runner) scatter(ctx context.Context) (err error) {
 		return err
 	}
 	if !s.whole() {
-		r.arrived = r.arrivals(ctx, &s.raw, s.st.Inputs[s.raw.table], s.network)
-		if r.arrived != nil && len(r.arrived.known) == 0 {
+		came := r.arrivals(ctx, &s.raw, s.st.Inputs[s.raw.table], s.network)
+		r.arrived = came
+		if came != nil && len(came.known) == 0 {
 			_, _, err := s.publish(ctx, nil)
 			return err
 		}

@@ -68,7 +68,7 @@ func TestServiceHistories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enginetest.Histories(t, g, open, 1)
+	enginetest.Histories(t, g, open, 1, "features.posts", "marts.volume")
 }
 
 // TestServiceGrowth holds tables that grow batch by batch against tables that are
