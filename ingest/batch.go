@@ -3,8 +3,11 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
@@ -20,7 +23,6 @@ type batch struct {
 	bytes    int64             // see weight
 	unnamed  map[string]bool   // sources with deletions in the batch that do not name the row of a post
 	networks map[string]string // source to the platform of its posts, as far as it is known; stays when the batch is emptied
-	langs    languages         // stays when the batch is emptied
 
 	rules            // stay when the batch is emptied
 	suppressed int64 // records of the batch that were left out as taken down
@@ -37,80 +39,11 @@ type rules struct {
 
 func (b *batch) rows() int { return b.posts + len(b.rejects) }
 
-// add takes a page's records over. A post that may not enter the lake becomes a
-// reject; one that was taken down leaves no trace but its count.
-func (b *batch) add(p Page, now time.Time, name, runID string) {
-	kept := 0
-	for i := range p.Posts {
-		post := &p.Posts[i]
-		if post.Source == "" {
-			post.Source = name
-		}
-		post.Lang = b.langs.tag(post.Lang)
-		if post.CreatedAt.Before(b.notBefore) && !post.CreatedAt.IsZero() {
-			b.outdated++
-			continue
-		}
-		if b.pseudonyms != nil {
-			b.pseudonyms.Hide(post)
-		}
-		b.networkOf(post)
-		if b.erased.Post(post) {
-			b.suppressed++
-			continue
-		}
-		b.erased.Strip(post)
-		if reason := unfit(post, now); reason != "" {
-			b.reject(feedlake.Reject{Reason: reason, Payload: cmp.Or(post.Payload, post.Text), Position: post.Query}, now, name, runID)
-			continue
-		}
-		post.Own()
-		if post.Deleted && post.ObservedAt.IsZero() { // it is gone now, whenever that was noticed
-			post.ObservedAt = now
-		}
-		post.RunID = runID
-		b.seq++
-		post.Seq, post.Reading = b.seq, b.reading
-		if post.Deleted && (post.Kind == feedlake.KindAccount || post.Kind == feedlake.KindLocal) {
-			b.isUnnamed(post.Source)
-		}
-		b.bytes += weight(post)
-		if kept != i {
-			p.Posts[kept] = *post
-		}
-		kept++
-	}
-	if kept > 0 {
-		b.pages = append(b.pages, p.Posts[:kept])
-		b.posts += kept
-	}
-	for _, r := range p.Rejects {
-		b.reject(r, now, name, runID)
-	}
-}
-
 // weight is about how much memory a post holds: its text and payload, and the
 // lists, of which a few bytes of payload make an element each.
 func weight(p *feedlake.Post) int64 {
 	const element = 16
 	return int64(len(p.Text) + len(p.Payload) + element*(len(p.Hashtags)+len(p.Mentions)+len(p.URLs)))
-}
-
-func (b *batch) isUnnamed(source string) {
-	if b.unnamed == nil {
-		b.unnamed = map[string]bool{}
-	}
-	b.unnamed[source] = true
-}
-
-func (b *batch) networkOf(p *feedlake.Post) {
-	if p.Network == "" || b.networks[p.Source] == p.Network {
-		return
-	}
-	if b.networks == nil {
-		b.networks = map[string]string{}
-	}
-	b.networks[p.Source] = p.Network
 }
 
 // unfit says why a post may not enter the lake; "" when it may.
@@ -124,7 +57,7 @@ func unfit(p *feedlake.Post, now time.Time) string {
 	return ""
 }
 
-func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
+func (b *batch) reject(r feedlake.Reject, name, runID string) {
 	r.Payload = CutPayload(r.Payload)
 	r.Reason, r.Position = CutPayload(r.Reason), CutPayload(r.Position)
 	r.Source = cmp.Or(r.Source, name)
@@ -137,16 +70,15 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 			return
 		}
 	}
-	if r.RejectedAt.IsZero() {
-		r.RejectedAt = now
-	}
 	r.RunID = runID
 	b.bytes += int64(len(r.Payload))
 	b.rejects = append(b.rejects, r)
 }
 
-// reset empties the batch and lets go of the pages' memory.
-func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq, networks: b.networks, langs: b.langs} }
+// next is the empty batch that follows this one.
+func (b *batch) next() batch {
+	return batch{rules: b.rules, seq: b.seq, networks: maps.Clone(b.networks)}
+}
 
 // day counts the UTC days since 1970-01-01.
 func day(t time.Time) int64 {
@@ -191,19 +123,31 @@ func (b *batch) partitions() (keys []key, spans map[key][]span) {
 }
 
 // writePosts writes one file for each partition in the batch and returns their
-// paths. The files join the table only with a commit.
-func (b *batch) writePosts(ctx context.Context, l *lake.Lake) ([]string, error) {
+// paths; parallel partitions are written at once. The files join the table only with
+// a commit.
+func (b *batch) writePosts(ctx context.Context, l *lake.Lake, parallel int) ([]string, error) {
 	keys, spans := b.partitions()
-	paths := make([]string, 0, len(keys))
-	loose := make([]feedlake.Post, 0, 512)
-	for _, k := range keys {
-		path, err := b.writePartition(ctx, l, k, spans[k], loose)
-		if err != nil {
-			return nil, err
-		}
-		paths = append(paths, path)
+	paths := make([]string, len(keys))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	rooms := make(chan []feedlake.Post, parallel) // memory to gather posts in
+	for i, k := range keys {
+		group.Go(func() (err error) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var loose []feedlake.Post
+			select {
+			case loose = <-rooms:
+			default:
+				loose = make([]feedlake.Post, 0, 512)
+			}
+			paths[i], err = b.writePartition(ctx, l, k, spans[k], loose)
+			rooms <- loose[:0]
+			return err
+		})
 	}
-	return paths, nil
+	return paths, group.Wait()
 }
 
 // writePartition writes one partition. Long spans are written where they lie,

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"slices"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -86,7 +87,7 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 	if c.Shape != "" && (c.Format == decode.CSV || c.Format == decode.Parquet) {
 		return nil, feedlake.Hint(fmt.Errorf("shape with format %s: %w", c.Format, feedlake.ErrConfig), "shapes are for ndjson and json; map the columns of others")
 	}
-	s.decoder = s.rules.Decoder()
+	s.decoders.New = func() any { return s.rules.Decoder() }
 	if s.store, err = newStore(env.Base, c); err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ type source struct {
 	cfg      Config
 	limits   limits
 	rules    *decode.Rules
-	decoder  *decode.Decoder
+	decoders sync.Pool // of *decode.Decoder
 	store    store
 	archives *packed // of store
 	window   []byte  // of the file read last, for the next
@@ -114,7 +115,6 @@ type source struct {
 	state  state
 	todo   []object
 	open   *openFile
-	usual  int   // posts of the last page
 	listed int   // files of the pass
 	done   int64 // compressed bytes of the files read to their end in this pass
 	total  int64
@@ -156,57 +156,58 @@ type randomFile interface {
 
 // Fetch reads the next page.
 func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
+	c, err := s.Cut(ctx, from)
+	return c.Whole(err)
+}
+
+// Cut implements ingest.Cutter.
+func (s *source) Cut(ctx context.Context, from feedlake.Cursor) (ingest.Cut, error) {
 	if err := s.end.Due(from); err != nil {
-		return ingest.Page{}, err
+		return ingest.Cut{}, err
 	}
-	p, err := s.fetch(ctx, from)
-	ended := err == nil && p.Done
+	c, err := s.cut(ctx, from)
+	ended := err == nil && c.Done
 	if ended {
-		p, err = s.end.Page(from, p, s.failed.err(s.listed))
+		c.Page, err = s.end.Page(from, c.Page, s.failed.err(s.listed))
 	}
 	if err != nil || ended {
 		err = errors.Join(err, s.forget())
 	}
 	if err != nil {
-		return ingest.Page{}, err
+		return ingest.Cut{}, err
 	}
-	s.at = p.Next
-	return p, nil
+	s.at = c.Next
+	return c, nil
 }
 
-func (s *source) fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
+func (s *source) cut(ctx context.Context, from feedlake.Cursor) (ingest.Cut, error) {
 	if !s.pass || from != s.at {
 		if err := s.start(ctx, from); err != nil {
-			return ingest.Page{}, err
+			return ingest.Cut{}, err
 		}
 	}
 	p := &page{limits: s.limits}
 	place := ""
 	for !p.full() && (s.open != nil || len(s.todo) > 0) {
 		if err := ctx.Err(); err != nil {
-			return ingest.Page{}, err
+			return ingest.Cut{}, err
 		}
 		if s.open == nil {
 			o := s.todo[0]
 			if err := s.next(ctx); err != nil && !s.passOver(ctx, o, err) {
-				return ingest.Page{}, err
+				return ingest.Cut{}, err
 			}
 			continue
 		}
 		place = s.open.name
 		if err := s.readOn(ctx, p); err != nil && !s.passOver(ctx, s.open.object, err) {
-			return ingest.Page{}, err
+			return ingest.Cut{}, err
 		}
 	}
-	got := decode.Page{Now: s.env.Now().UTC(), Posts: make([]feedlake.Post, 0, s.usual)}
-	for i := range p.blocks {
-		p.blocks[i].Decode(s.decoder, &got)
-	}
-	out := ingest.Page{Posts: got.Posts, Rejects: got.Rejects, Next: from, Done: s.open == nil && len(s.todo) == 0}
+	out := ingest.Cut{Page: ingest.Page{Next: from, Done: s.open == nil && len(s.todo) == 0}, Bytes: p.bytes, Decode: p.decode(&s.decoders, s.env.Now().UTC())}
 	if s.state.changed {
 		out.Next = s.state.cursor()
 	}
-	s.usual = len(got.Posts)
 	out.Warning = s.warning
 	out.Progress = ingest.Progress{Done: s.done, Total: s.total, Unit: "bytes", Place: place}
 	if s.open != nil {
@@ -336,21 +337,6 @@ func (s *source) readOn(ctx context.Context, p *page) error {
 		return fmt.Errorf("close %s: %w", f.name, err)
 	}
 	return nil
-}
-
-// page collects the blocks of one Fetch.
-type page struct {
-	blocks         []decode.Block
-	bytes, records int
-	limits         limits
-}
-
-func (p *page) full() bool { return p.bytes >= p.limits.bytes || p.records >= p.limits.records }
-
-func (p *page) add(b decode.Block) {
-	p.blocks = append(p.blocks, b)
-	p.bytes += b.Size()
-	p.records += b.Records()
 }
 
 // openFile is the file being read.
