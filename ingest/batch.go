@@ -16,13 +16,16 @@ import (
 // batch collects pages until they are worth a commit. It keeps the pages' posts
 // where they are: a post is large, and there are many.
 type batch struct {
-	pages    [][]feedlake.Post
-	rejects  []feedlake.Reject
-	posts    int
-	seq      int64             // of the last post of the run; stays when the batch is emptied
-	bytes    int64             // see weight
-	unnamed  map[string]bool   // sources with deletions in the batch that do not name the row of a post
-	networks map[string]string // source to the platform of its posts, as far as it is known; stays when the batch is emptied
+	pages     [][]feedlake.Post
+	rejects   []feedlake.Reject
+	posts     int               // with those that were put aside
+	held      int               // in pages
+	aside     *aside            // nil: nothing was put aside
+	seq       int64             // of the last post of the run; stays when the batch is emptied
+	bytes     int64             // of what is in memory; see weight
+	postBytes int64             // of these: of posts
+	unnamed   map[string]bool   // sources with deletions in the batch that do not name the row of a post
+	networks  map[string]string // source to the platform of its posts, as far as it is known; stays when the batch is emptied
 
 	rules            // stay when the batch is emptied
 	suppressed int64 // records of the batch that were left out as taken down
@@ -37,7 +40,11 @@ type rules struct {
 	pseudonyms *Pseudonyms
 }
 
+// rows counts what is in the batch.
 func (b *batch) rows() int { return b.posts + len(b.rejects) }
+
+// inMemory counts what is in the batch and was not put aside.
+func (b *batch) inMemory() int { return b.held + len(b.rejects) }
 
 // weight is about how much memory a post holds: its text and payload, and the
 // lists, of which a few bytes of payload make an element each.
@@ -97,6 +104,8 @@ type key struct {
 	day    int64
 }
 
+func keyOf(p *feedlake.Post) key { return key{p.Source, day(p.CreatedAt)} }
+
 // span is a run of posts of one partition, side by side in a page.
 type span struct{ page, from, to int32 }
 
@@ -105,7 +114,7 @@ func (b *batch) partitions() (keys []key, spans map[key][]span) {
 	spans = map[key][]span{}
 	for p, posts := range b.pages {
 		for i := 0; i < len(posts); {
-			k := key{posts[i].Source, day(posts[i].CreatedAt)}
+			k := keyOf(&posts[i])
 			from := i
 			for i < len(posts) && posts[i].Source == k.source && day(posts[i].CreatedAt) == k.day {
 				i++
@@ -116,10 +125,14 @@ func (b *batch) partitions() (keys []key, spans map[key][]span) {
 			spans[k] = append(spans[k], span{int32(p), int32(from), int32(i)})
 		}
 	}
+	sortKeys(keys)
+	return keys, spans
+}
+
+func sortKeys(keys []key) {
 	slices.SortFunc(keys, func(a, b key) int {
 		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.day, b.day))
 	})
-	return keys, spans
 }
 
 // writePosts writes one file for each partition in the batch and returns their
@@ -127,6 +140,14 @@ func (b *batch) partitions() (keys []key, spans map[key][]span) {
 // a commit.
 func (b *batch) writePosts(ctx context.Context, l *lake.Lake, parallel int) ([]string, error) {
 	keys, spans := b.partitions()
+	if b.aside != nil {
+		for k := range b.aside.parts {
+			if _, ok := spans[k]; !ok {
+				keys = append(keys, k)
+			}
+		}
+		sortKeys(keys)
+	}
 	paths := make([]string, len(keys))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
@@ -163,6 +184,9 @@ func (b *batch) writePartition(ctx context.Context, l *lake.Lake, k key, spans [
 			w.Abort()
 		}
 	}()
+	if err := b.aside.each(k, w.Write); err != nil {
+		return "", err
+	}
 	for _, s := range spans {
 		posts := b.pages[s.page][s.from:s.to]
 		if len(loose)+len(posts) <= cap(loose) {

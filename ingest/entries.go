@@ -97,8 +97,10 @@ func (b *batch) take(e entries, name, runID string) {
 	if len(e.posts) > 0 {
 		b.pages = append(b.pages, e.posts)
 		b.posts += len(e.posts)
+		b.held += len(e.posts)
 	}
 	b.bytes += e.bytes
+	b.postBytes += e.bytes
 	b.suppressed += e.suppressed
 	b.outdated += e.outdated
 	for source := range e.unnamed {

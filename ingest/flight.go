@@ -66,6 +66,7 @@ func (r *run) settle(ctx context.Context) error {
 		return nil
 	}
 	<-f.ended
+	f.batch.release()
 	r.flight = nil
 	if !f.added {
 		return fmt.Errorf("land %s: %w", r.Name, f.err)

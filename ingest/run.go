@@ -211,6 +211,7 @@ func (r *run) drain(ctx context.Context) (err error) {
 		if bad := r.settle(landing); bad != nil {
 			err = errors.Join(err, bad)
 		}
+		r.batch.release()
 	}()
 	ticks, quiet := r.ticks()
 	defer quiet()
@@ -256,10 +257,18 @@ func (r *run) take(ctx context.Context, from feedlake.Cursor, a answer) error {
 	r.done.Warning = cmp.Or(r.done.Warning, page.Warning)
 	r.batch.take(a.entries, r.Name, r.RunID)
 	r.report(page)
-	if r.batch.rows() >= r.BatchRows || r.batch.bytes >= r.BatchBytes || page.Done {
-		return r.flush(ctx, page.Next, page.Done)
+	switch {
+	case page.Done:
+	case r.batch.inMemory() < r.BatchRows && r.batch.bytes < r.BatchBytes:
+		return nil
+	case r.repeats() && r.batch.spread():
+		err := r.batch.putAside()
+		if err == nil {
+			return nil
+		}
+		r.Log.WarnContext(ctx, "posts of many days land in small files", "source", r.Name, "err", err)
 	}
-	return nil
+	return r.flush(ctx, page.Next, page.Done)
 }
 
 // keep lands what was read before the source failed, or the run was to end: it may
@@ -269,6 +278,12 @@ func (r *run) keep(ctx, landing context.Context, next feedlake.Cursor, failure e
 		return failure
 	}
 	return errors.Join(failure, r.flush(landing, next, false))
+}
+
+// repeats reports whether what a crash loses costs nothing to be read again.
+func (r *run) repeats() bool {
+	_, ok := r.Source.(Cutter)
+	return ok
 }
 
 func (r *run) report(p Page) {

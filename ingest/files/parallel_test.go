@@ -139,3 +139,48 @@ func TestParallelEnds(t *testing.T) {
 		t.Errorf("goroutines are left:\n%s", stacks)
 	}
 }
+
+// TestUnsortedArchive lands an archive in no order of time, whose every batch has
+// posts of all days: a file a day, and the same posts whatever the number of
+// goroutines.
+func TestUnsortedArchive(t *testing.T) {
+	f := newFolder(t)
+	var b strings.Builder
+	const days, posts = 80, 1200
+	for i := range posts {
+		fmt.Fprintf(&b, `{"id":"%d","at":%d,"t":"text"}`+"\n", i, 1577934245+i*37%days*86400)
+	}
+	f.write("a.ndjson", b.String()+"{broken\n")
+	want := ""
+	for _, n := range []int{1, 2, 7} {
+		l := openLake(t, t.TempDir())
+		res, err := ingest.Run(t.Context(), ingest.Options{
+			Name: "src", RunID: "r", Source: files.Small(openSource(t, f.dir, "path: '*'\n"+plain)), Lake: l, Now: clock, Log: slog.New(slog.DiscardHandler), BatchRows: 200, Parallel: n,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := l.Files(t.Context(), lake.RawPosts().Name, res.Snapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, got := int64(0), ""
+		for _, file := range all {
+			text, err := os.ReadFile(file.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows += file.Rows
+			got += fmt.Sprintf("%s %x\n", file.Partition, sha256.Sum256(text))
+		}
+		if len(all) != days || rows != posts || res.Posts != posts || res.Rejects != 1 || res.Commits != 1 {
+			t.Errorf("%d goroutines: %d files of %d rows, %+v", n, len(all), rows, res)
+		}
+		if want == "" {
+			want = got
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%d goroutines: %s", n, d)
+		}
+	}
+}
