@@ -317,7 +317,8 @@ func (s *source) readOn(ctx context.Context, p *page) error {
 		return fmt.Errorf("read %s: %w", f.name, err)
 	}
 	p.add(b)
-	e := entry{offset: f.cutter.Place(), digest: f.print.sum()}
+	e := entry{offset: f.cutter.Place()}
+	f.print.note(&e)
 	switch {
 	case end && f.over != nil && f.over() != nil:
 		e.mark = markOfRefused(f.object, s.cfg.MaxWindow)
@@ -371,18 +372,22 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 	u := newUnpacked(raw, kind, s.cfg)
 	u.compressed.member = o.member != nil
 	hash := newFingerprint()
+	if !e.tail && baseOf(e.offset) > 0 {
+		hash.whole = xxhash.New()
+	}
 	f := &openFile{object: o, print: hash, read: u.compressed.count, over: u.overBound, close: func() error { u.close(); return raw.Close() }}
 	comma, err := s.cfg.comma(o.name)
 	if err == nil {
 		f.cutter, err = decode.Open(ctx, s.rules, s.cfg.formatOf(kind, comma), decode.Input{
-			Name: o.name, Src: u, Fault: u.fault, Packed: u.packing, Block: s.limits.block, Window: &s.window, Tap: hash,
+			Name: o.name, Src: u, Fault: u.fault, Packed: u.packing, Block: s.limits.block, Window: &s.window, Tap: hash, Jump: jump(o, e, raw, u, hash),
 			Log:   s.env.Log.With(slog.String("source", s.env.Name), slog.String("file", o.name)),
 			Again: func(ctx context.Context, look func(io.Reader) error) error { return s.again(ctx, o, kind, look) },
 		}, e.offset)
 	}
-	if err == nil && e.offset > 0 && hash.sum() != e.digest {
+	if err == nil && e.offset > 0 && !hash.as(e) {
 		err = errReplaced
 	}
+	hash.whole = nil
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -404,6 +409,28 @@ func (s *source) kindOf(o object) (fileKind, error) {
 		return kind, feedlake.Hint(fmt.Errorf("read %s: unknown format: %w", o.name, feedlake.ErrConfig), "its name does not tell: set \"format: ndjson\", json, csv, parquet or bson")
 	}
 	return kind, nil
+}
+
+// jump returns what goes on at the base of e, where that is enough: in a file that
+// has grown, is not packed and can be read at any place; nil elsewhere.
+func jump(o object, e entry, raw io.Reader, u *unpacked, hash *running) func() (at, line int64, err error) {
+	seeker, ok := raw.(io.Seeker)
+	if !ok || !e.tail || o.member != nil || o.size <= e.offset {
+		return nil
+	}
+	return func() (at, line int64, err error) {
+		if u.pack != packNone {
+			return 0, 0, nil
+		}
+		base := baseOf(e.offset)
+		if _, err := seeker.Seek(base, io.SeekStart); err != nil {
+			return 0, 0, fmt.Errorf("read %s: %w", o.name, err)
+		}
+		u.compressed.n.Store(base)
+		u.src = u.compressed
+		hash.jump(e)
+		return base, e.line + 1, nil
+	}
 }
 
 // again lets look read a file from its beginning, unpacked, beside the one that is
@@ -436,7 +463,7 @@ func (s *source) openParquet(ctx context.Context, o object, e entry) (*openFile,
 		return nil, errors.Join(fmt.Errorf("read %s: %w", o.name, err), raw.Close())
 	}
 	whole := wholePrint(narrow(h.Sum64()))
-	if e.offset > 0 && e.digest != whole.sum() {
+	if e.offset > 0 && e.digest != uint64(whole) {
 		return nil, errors.Join(errReplaced, raw.Close())
 	}
 	c, err := decode.OpenParquet(s.rules, o.name, raw, size, s.cfg.MaxRecord, e.offset)
