@@ -29,6 +29,9 @@ var stages = []string{"ingest", "transforms", "training", "serving", "schedules"
 // stage is an implementation.
 var helpers = []string{"ingest/decode", "ingest/api", "ingest/frontier", "ingest/rounds", "ingest/wire"}
 
+// rooms are the packages of the program: each may import those before it.
+var rooms = []string{"cmd/feedlake/config", "cmd/feedlake/wiring", "cmd/feedlake/command", "cmd/feedlake"}
+
 // pkg is what `go list -json` says of a package.
 type pkg struct {
 	ImportPath string
@@ -131,6 +134,10 @@ func implementation(p string) string {
 func forbidden(from, to string) string {
 	inLake := to == "lake" || strings.HasPrefix(to, "lake/")
 	switch stage := stageOf(from); {
+	case slices.Contains(rooms, from) && slices.Contains(rooms, to):
+		if slices.Index(rooms, to) > slices.Index(rooms, from) {
+			return "the program's rooms go from config over wiring to command"
+		}
 	case strings.HasPrefix(from, "cmd/"):
 		return ""
 	case from == "":
@@ -150,7 +157,7 @@ func forbidden(from, to string) string {
 			return "schedules imports only the root"
 		}
 	case stage != "":
-		if stageOf(to) != stage && to != "lake" && to != "lake/query" && to != "lake/filelock" && to != "lake/objects" {
+		if stageOf(to) != stage && to != "lake" && to != "lake/query" && to != "lake/keys" && to != "lake/filelock" && to != "lake/objects" {
 			return "stages meet only in the lake"
 		}
 	case stageOf(to) != "":
@@ -222,7 +229,14 @@ func TestImportRuleCatches(t *testing.T) {
 		{"sql", module + "/transforms", "stages are named by cmd and by tests alone"},
 		{"sql", "embed", ""},
 		{"ingest", module + "/cmd/feedlake", "commands are not imported"},
-		{"cmd/feedlake", module + "/serving/postgres", ""},
+		{"cmd/feedlake/wiring", module + "/serving/postgres", ""},
+		{"cmd/feedlake/wiring", module + "/cmd/feedlake/config", ""},
+		{"cmd/feedlake/command", module + "/cmd/feedlake/wiring", ""},
+		{"cmd/feedlake/config", module + "/cmd/feedlake/wiring", "the program's rooms go from config over wiring to command"},
+		{"cmd/feedlake/wiring", module + "/cmd/feedlake/command", "the program's rooms go from config over wiring to command"},
+		{"cmd/feedlake", module + "/cmd/feedlake/command", ""},
+		{"lake/erasure", module + "/lake/query", ""},
+		{"lake/erasure", module + "/schedules", "the lake knows no stage"},
 		{"ingest", module + "extra/transforms", ""}, // another module
 	} {
 		pkgs := []pkg{

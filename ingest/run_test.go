@@ -213,10 +213,10 @@ func failAt(i int, m mode, hit *atomic.Bool) lake.Interceptor {
 	}
 }
 
-// TestRunCrash fails every storage operation in turn, in every mode, runs again,
+// TestWholeRunCrash fails every storage operation in turn, in every mode, runs again,
 // with pages and batches of another size too, and wants every post and every
 // reject exactly once.
-func TestRunCrash(t *testing.T) {
+func TestWholeRunCrash(t *testing.T) {
 	for _, m := range []mode{{false, false}, {true, false}, {false, true}, {true, true}} {
 		t.Run(fmt.Sprintf("%+v", m), func(t *testing.T) {
 			t.Parallel()

@@ -558,9 +558,9 @@ func TestErasuresOfOlderLakes(t *testing.T) {
 	}
 }
 
-// TestErasureCrash stops AddErasures at every storage operation: what it said is
+// TestWholeErasureCrash stops AddErasures at every storage operation: what it said is
 // done stays done, and the second call ends it.
-func TestErasureCrash(t *testing.T) {
+func TestWholeErasureCrash(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{false, true} {
 		for i, more := 0, true; more; i++ {

@@ -152,7 +152,7 @@ func TestRestoreWithLongCursors(t *testing.T) {
 	dir := t.TempDir()
 	l := lakeWithPosts(t, dir, nil)
 	cursor := func(source string, n int) string {
-		return fmt.Sprintf("%s-%d-", source, n) + strings.Repeat("c", 1<<20)
+		return fmt.Sprintf("%s-%d-", source, n) + strings.Repeat("c", 64<<10) // far more than a summary may hold
 	}
 	sources := []string{"a", "b"}
 	was := map[string]string{}

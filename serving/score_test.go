@@ -231,9 +231,9 @@ func stopAt(i int64, after bool, hit *atomic.Bool) lake.Interceptor {
 	}
 }
 
-// TestScoreCrash stops a scoring of several commits at every storage operation,
+// TestWholeScoreCrash stops a scoring of several commits at every storage operation,
 // before and after its effect, runs it again, and wants each row once.
-func TestScoreCrash(t *testing.T) {
+func TestWholeScoreCrash(t *testing.T) {
 	want := []string{"a/1/2026-01-01", "a/2/2026-01-01", "b/1/2026-01-02", "b/2/2026-01-02"}
 	points := 0
 	for _, after := range []bool{false, true} {

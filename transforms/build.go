@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
@@ -22,15 +25,19 @@ type build struct {
 	m      *Model
 	st     state
 	inputs []source
-	output []lake.File // of the table before
+	output []lake.File             // of the table before
+	had    map[lake.Partition]bool // of output
 	plan   plan
 	rep    *ModelReport
-	at     Progress
+
+	counting sync.Mutex
+	at       Progress
 
 	columns  []lake.Column
 	keep     []lake.Column
 	add      []lake.File // staged and sound
 	replaced []lake.Partition
+	grown    []lake.Partition // get rows beside those that they have
 	held     []lake.Partition
 }
 
@@ -51,6 +58,10 @@ func (b *build) run(ctx context.Context) error {
 
 func (b *build) compute(ctx context.Context) error {
 	var err error
+	b.had = map[lake.Partition]bool{}
+	for _, f := range b.output {
+		b.had[f.Partition] = true
+	}
 	if b.st.Exists {
 		if b.keep, err = b.Lake.Columns(ctx, b.m.Name); err != nil {
 			return err
@@ -60,18 +71,40 @@ func (b *build) compute(ctx context.Context) error {
 	if len(list) == 0 && !b.st.Built { // no rows yet: the empty query tells the columns
 		list = chunks(b.m, plan{all: true}, b.inputs, b.MaxRows)
 	}
-	b.at.Of = len(b.plan.partitions)
-	for _, c := range list {
-		if err := b.chunk(ctx, c); err != nil {
+	b.at.Of = len(b.plan.partitions) + len(b.plan.grown)
+	results := make([]result, len(list))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(b.Parallel)
+	for i, c := range list {
+		g.Go(func() (err error) {
+			results[i], err = b.chunk(gctx, c)
 			return err
-		}
-		b.Progress(b.at)
+		})
 	}
-	return nil
+	err = g.Wait()
+	for i := range list { // in order, so that what is published does not depend on who was faster
+		if err == nil {
+			err = b.take(list[i], results[i])
+		}
+		if err != nil {
+			b.discard(results[i].out.Files)
+		}
+	}
+	return err
+}
+
+// result is what one query computed, and what checks say of it.
+type result struct {
+	out      Output
+	failures []CheckFailure
 }
 
 // chunk computes and checks one query.
-func (b *build) chunk(ctx context.Context, c chunk) error {
+func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
+	if err := b.slots.Acquire(ctx, 1); err != nil {
+		return result{}, err
+	}
+	defer b.slots.Release(1)
 	q := Query{
 		Model: *b.m, Inputs: c.inputs, Columns: map[string][]lake.Column{}, Snapshots: map[string]int64{}, Partitions: c.partitions,
 		Extra: []Constant{{"_run_id", b.RunID}, {"_model", b.m.ID()}, {"_inputs", provenance(b.inputs)}},
@@ -81,8 +114,68 @@ func (b *build) chunk(ctx context.Context, c chunk) error {
 		},
 	}
 	for _, s := range b.inputs {
-		q.Columns[s.table], q.Snapshots[s.table] = s.columns, s.snapshot
+		q.Columns[s.table] = s.columns
+		if !c.grown || s.lookup { // new rows are these files, which are no partition of a snapshot
+			q.Snapshots[s.table] = s.snapshot
+		}
 	}
+	out, err := b.Engine.Run(ctx, q)
+	if err != nil {
+		return result{}, err
+	}
+	computed, made := b.computed(c, out)
+	var emptied []lake.Partition
+	for _, p := range computed {
+		if b.had[p] && !made[p] && !c.grown {
+			emptied = append(emptied, p)
+		}
+	}
+	failures, err := b.verify.check(ctx, b.m, out, emptied, b.rowsBefore(c))
+	if err != nil {
+		return result{out: out}, err
+	}
+	b.progress(c, out)
+	return result{out, failures}, nil
+}
+
+// rowsBefore counts the rows that the partitions of a growing table have beside
+// those that a query adds.
+func (b *build) rowsBefore(c chunk) map[lake.Partition]int64 {
+	rows := map[lake.Partition]int64{}
+	if !c.grown {
+		return rows
+	}
+	for _, f := range b.output {
+		rows[f.Partition] += f.Rows
+	}
+	return rows
+}
+
+// computed lists the partitions that a query answers for, and of them those that
+// have rows.
+func (b *build) computed(c chunk, out Output) (list []lake.Partition, made map[lake.Partition]bool) {
+	made = map[lake.Partition]bool{}
+	for _, f := range out.Files {
+		made[f.Partition] = true
+	}
+	if c.partitions == nil {
+		return union(made, b.had), made
+	}
+	return c.partitions, made
+}
+
+// progress tells that a query is done.
+func (b *build) progress(c chunk, out Output) {
+	b.counting.Lock()
+	defer b.counting.Unlock()
+	b.at.Rows += out.Rows
+	b.at.Partitions += len(c.partitions)
+	b.tell(b.at)
+}
+
+// take sorts the partitions of a query into those to publish and those to hold
+// back.
+func (b *build) take(c chunk, r result) error {
 	for _, files := range c.inputs {
 		for _, f := range files {
 			b.rep.InputFiles++
@@ -90,62 +183,28 @@ func (b *build) chunk(ctx context.Context, c chunk) error {
 			b.rep.InputRows += f.Rows
 		}
 	}
-	out, err := b.Engine.Run(ctx, q)
-	if err != nil {
+	if err := b.sameColumns(r.out.Columns); err != nil {
 		return err
 	}
-	if err := b.take(ctx, c, out); err != nil {
-		b.discard(out.Files)
-		return err
-	}
-	b.at.Rows += out.Rows
-	b.at.Partitions += len(c.partitions)
-	return nil
-}
-
-// take checks an engine's output and sorts its partitions into those to
-// publish and those to hold back.
-func (b *build) take(ctx context.Context, c chunk, out Output) error {
-	if err := b.sameColumns(out.Columns); err != nil {
-		return err
-	}
-	made := map[lake.Partition]bool{}
-	for _, f := range out.Files {
-		made[f.Partition] = true
-	}
-	had := map[lake.Partition]bool{}
-	for _, f := range b.output {
-		had[f.Partition] = true
-	}
-	computed := c.partitions
-	if computed == nil {
-		computed = union(made, had)
-	}
-	var emptied []lake.Partition
-	for _, p := range computed {
-		if had[p] && !made[p] {
-			emptied = append(emptied, p)
-		}
-	}
-	failures, err := b.verify.check(ctx, b.m, out, emptied)
-	if err != nil {
-		return err
-	}
-	b.rep.Failures = append(b.rep.Failures, failures...)
+	computed, made := b.computed(c, r.out)
+	b.rep.Failures = append(b.rep.Failures, r.failures...)
 	bad := map[lake.Partition]bool{}
-	for _, f := range failures {
+	for _, f := range r.failures {
 		bad[f.Partition] = true
 	}
 	for _, p := range computed {
 		switch {
 		case bad[p]:
 			b.held = append(b.held, p)
-		case had[p] || made[p]:
+		case c.grown && made[p]:
+			b.grown = append(b.grown, p)
+		case c.grown:
+		case b.had[p] || made[p]:
 			b.replaced = append(b.replaced, p)
 		}
 	}
 	var reject []lake.File
-	for _, f := range out.Files {
+	for _, f := range r.out.Files {
 		if bad[f.Partition] {
 			reject = append(reject, f)
 		} else {
@@ -207,7 +266,8 @@ func (b *build) publish(ctx context.Context) error {
 			b.add[i].Path = b.Lake.Committed(b.add[i].Path)
 		}
 	}
-	b.rep.Partitions, b.rep.Files = b.replaced, len(b.add)
+	b.rep.Partitions, b.rep.Grown, b.rep.Files = slices.Concat(b.replaced, b.grown), len(b.grown), len(b.add)
+	slices.SortStableFunc(b.rep.Partitions, byDay)
 	for _, f := range b.add {
 		b.rep.Rows += f.Rows
 	}
@@ -254,6 +314,9 @@ func (b *build) commitID() string {
 	fmt.Fprintln(&text, b.m.ID(), provenance(b.inputs), b.RunID)
 	for _, p := range slices.Sorted(slices.Values(b.replaced)) {
 		fmt.Fprintln(&text, p)
+	}
+	for _, p := range slices.Sorted(slices.Values(b.grown)) {
+		fmt.Fprintln(&text, "grown", p)
 	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return "transform-" + strings.ReplaceAll(b.m.Name, ".", "-") + "-" + hex.EncodeToString(sum[:])[:24]

@@ -79,10 +79,17 @@ func open(t *testing.T, env ingest.Env, c bluesky.Config, url string) ingest.Sou
 	return src
 }
 
-func TestConnector(t *testing.T) {
+// TestConnector holds every mode to the contract; TestWholeConnector with each
+// fault alone.
+func TestConnector(t *testing.T) { connector(t, sourcetest.Connector[serve.Fault]) }
+
+func TestWholeConnector(t *testing.T) { connector(t, sourcetest.ConnectorFaults[serve.Fault]) }
+
+func connector(t *testing.T, hold sourcetest.Contract[serve.Fault]) {
+	t.Helper()
 	for name, c := range configs(t) {
 		t.Run(name, func(t *testing.T) {
-			sourcetest.Connector(t, serve.Passing(), server, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			hold(t, serve.Passing(), server, func(t *testing.T, env ingest.Env, url string) ingest.Source {
 				if c.Mode == "jetstream" { // a run begins later than the one before it
 					if err := env.Sleep(context.Background(), 2*time.Second); err != nil {
 						t.Fatal(err)

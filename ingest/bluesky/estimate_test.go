@@ -18,9 +18,9 @@ import (
 	"github.com/feedlake/feedlake/ingest/sourcetest"
 )
 
-// TestEstimateAuthors compares the requests that were predicted for feeds with
+// TestWholeEstimateAuthors compares the requests that were predicted for feeds with
 // those made.
-func TestEstimateAuthors(t *testing.T) {
+func TestWholeEstimateAuthors(t *testing.T) {
 	clock := sourcetest.NewClock()
 	s, err := serve.New("bluesky", serve.Options{Seed: 7, Posts: 40_000, Days: 20, Now: clock.Now})
 	if err != nil {

@@ -134,9 +134,9 @@ func TestSaid(t *testing.T) {
 	}
 }
 
-// TestMaxTime: a run that has not caught up ends when its time is over, and the
+// TestWholeMaxTime: a run that has not caught up ends when its time is over, and the
 // next one goes on where it was: every post comes once.
-func TestMaxTime(t *testing.T) {
+func TestWholeMaxTime(t *testing.T) {
 	clock := sourcetest.NewClock()
 	s, err := serve.New("bluesky", serve.Options{Seed: 7, Posts: 25_000, Days: 1, Now: clock.Now})
 	if err != nil {

@@ -158,6 +158,7 @@ func TestPackedAgain(t *testing.T) {
 // TestPackedBad tells what is wrong with an archive, keeps what is sound, and does
 // not tell it again.
 func TestPackedBad(t *testing.T) {
+	t.Parallel()
 	sound := zipOf(t, "a.ndjson", ndjson(0, 9))
 	tarred := tarOf(t, "a.ndjson", ndjson(0, 9), "b.ndjson", ndjson(9, 200))
 	damagedZip := strings.Replace(zipOf(t, "a.ndjson", ndjson(0, 9), "b.ndjson", ndjson(9, 12)), "PK\x03\x04", "PK\x03\x05", 1)
@@ -174,8 +175,6 @@ func TestPackedBad(t *testing.T) {
 		{"no.tar.gz", "no archive", "", nil, "the archive is damaged"},
 		{"globs.zip", zipOf(t, "a/x.ndjson", ndjson(0, 3), "b/x.ndjson", ndjson(3, 5)), "members: b/*\n", numbers(3, 5), ""},
 		{"twice.tar", tarOf(t, "a.ndjson", ndjson(0, 3), "a.ndjson", ndjson(3, 5)), "", numbers(0, 5), ""},
-		{"bomb.zip", zipOf(t, "a.ndjson", strings.Repeat(" ", 300<<20)), "", nil, "refused as a bomb"},
-		{"bomb.ndjson.gz", gz(t, strings.Repeat(" ", 300<<20)), "", nil, "refused as a bomb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -193,6 +192,26 @@ func TestPackedBad(t *testing.T) {
 			}
 			if (c.reason == "") != (reasons == "") || !strings.Contains(reasons, c.reason) {
 				t.Errorf("rejects %q, want %q", reasons, c.reason)
+			}
+			if got, bad, _ := sourcetest.Drain(t, open(), end); len(got)+len(bad) > 0 {
+				t.Errorf("again: %v, %q", ids(got), sourcetest.Reasons(bad))
+			}
+		})
+	}
+}
+
+// TestWholePackedBombs refuses what unpacks to hundreds of megabytes of nothing.
+func TestWholePackedBombs(t *testing.T) {
+	nothing := strings.Repeat(" ", 300<<20)
+	for name, content := range map[string]string{"bomb.zip": zipOf(t, "a.ndjson", nothing), "bomb.ndjson.gz": gz(t, nothing)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFolder(t)
+			f.write(name, content)
+			open := func() ingest.Source { return openSource(t, f.dir, "path: '*'\n"+plain) }
+			got, bad, end := sourcetest.Drain(t, open(), "")
+			if reasons := strings.Join(sourcetest.Reasons(bad), "\n"); len(got) > 0 || !strings.Contains(reasons, "refused as a bomb") {
+				t.Errorf("%d posts, rejects %q", len(got), reasons)
 			}
 			if got, bad, _ := sourcetest.Drain(t, open(), end); len(got)+len(bad) > 0 {
 				t.Errorf("again: %v, %q", ids(got), sourcetest.Reasons(bad))

@@ -37,7 +37,9 @@ func open(t *testing.T, env ingest.Env, url string, c hackernews.Config) ingest.
 func TestConnector(t *testing.T) {
 	for _, c := range configs() {
 		t.Run(c.Mode, func(t *testing.T) {
-			sourcetest.Connector(t, serve.Passing(), server, func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) })
+			from := func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) }
+			sourcetest.Connector(t, serve.Passing(), server, from)
+			sourcetest.ConnectorFaults(t, serve.Passing(), server, from)
 		})
 	}
 }

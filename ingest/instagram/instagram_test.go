@@ -51,7 +51,9 @@ func configs() []instagram.Config {
 func TestConnector(t *testing.T) {
 	for _, c := range configs() {
 		t.Run(c.Mode, func(t *testing.T) {
-			sourcetest.Connector(t, serve.Passing(), server, func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) })
+			from := func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) }
+			sourcetest.Connector(t, serve.Passing(), server, from)
+			sourcetest.ConnectorFaults(t, serve.Passing(), server, from)
 		})
 	}
 }

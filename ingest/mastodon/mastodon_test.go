@@ -40,7 +40,14 @@ func settings(url string) api.Settings { return api.Settings{BaseURL: url} }
 
 var long = time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
 
-func TestConnector(t *testing.T) {
+// TestConnector holds every mode to the contract; TestWholeConnector with each
+// fault alone.
+func TestConnector(t *testing.T) { connector(t, sourcetest.Connector[serve.Fault]) }
+
+func TestWholeConnector(t *testing.T) { connector(t, sourcetest.ConnectorFaults[serve.Fault]) }
+
+func connector(t *testing.T, hold sourcetest.Contract[serve.Fault]) {
+	t.Helper()
 	for name, c := range map[string]mastodon.Config{
 		"public":      {Since: long},
 		"tag":         {Since: long, Tag: "news", Any: []string{"music"}},
@@ -58,7 +65,7 @@ func TestConnector(t *testing.T) {
 			if c.Tag != "" {
 				start = sourcetest.ReadBy(t, server, from, serve.Vanish)
 			}
-			sourcetest.Connector(t, serve.Passing(), start, from)
+			hold(t, serve.Passing(), start, from)
 		})
 	}
 }

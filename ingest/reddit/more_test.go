@@ -64,8 +64,8 @@ func (s *site) env(t *testing.T) ingest.Env {
 	return env
 }
 
-// TestWall reads listings of more than 1000 items, inside the wall and round it.
-func TestWall(t *testing.T) {
+// TestWholeWall reads listings of more than 1000 items, inside the wall and round it.
+func TestWholeWall(t *testing.T) {
 	for _, tt := range []struct {
 		config reddit.Config
 		posts  int64

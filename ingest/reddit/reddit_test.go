@@ -90,14 +90,21 @@ func modes() map[string]struct {
 	}
 }
 
-func TestConnector(t *testing.T) {
+// TestConnector holds every mode to the contract; TestWholeConnector with each
+// fault alone.
+func TestConnector(t *testing.T) { connector(t, sourcetest.Connector[serve.Fault]) }
+
+func TestWholeConnector(t *testing.T) { connector(t, sourcetest.ConnectorFaults[serve.Fault]) }
+
+func connector(t *testing.T, hold sourcetest.Contract[serve.Fault]) {
+	t.Helper()
 	for name, m := range modes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if m.reads == nil {
 				m.reads = inNews(t, m.posts)
 			}
-			sourcetest.Connector(t, serve.Passing(), start(m.posts, m.reads), func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			hold(t, serve.Passing(), start(m.posts, m.reads), func(t *testing.T, env ingest.Env, url string) ingest.Source {
 				return open(t, env, url, m.config)
 			})
 		})
@@ -144,10 +151,20 @@ func trees(t *testing.T, posts int64) (submissions []string, reads func(string) 
 
 func TestConnectorTree(t *testing.T) {
 	t.Parallel()
+	connectorTree(t, sourcetest.Connector[serve.Fault])
+}
+
+func TestWholeConnectorTree(t *testing.T) {
+	t.Parallel()
+	connectorTree(t, sourcetest.ConnectorFaults[serve.Fault])
+}
+
+func connectorTree(t *testing.T, hold sourcetest.Contract[serve.Fault]) {
+	t.Helper()
 	const posts = 240
 	submissions, reads := trees(t, posts)
 	c := reddit.Config{Mode: "tree", Submissions: submissions}
-	sourcetest.Connector(t, serve.Passing(), start(posts, reads), func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) })
+	hold(t, serve.Passing(), start(posts, reads), func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) })
 	t.Run("contract", func(t *testing.T) { contract(t, posts, c) })
 }
 

@@ -111,18 +111,38 @@ func each[F any](list []F) (out [][]F) {
 	return out
 }
 
-// Connector runs the contract of sources that ask an API, against a simulator of
-// the platform with each of its faults and with all of them: every post that can
-// be read comes exactly once, whatever happens between, also with another source
-// taking over from a cursor. start makes the simulator; open the source that
-// reads all of it.
+// A Contract of sources that ask an API, against a simulator of the platform:
+// every post that can be read comes exactly once, whatever happens between, also
+// with another source taking over from a cursor. start makes the simulator; open
+// the source that reads all of it.
+type Contract[F ~string] func(t *testing.T, faults []F, start func(faults []F, now func() time.Time) (Server, error),
+	open func(t *testing.T, env ingest.Env, url string) ingest.Source)
+
+// Connector is the Contract with no fault and with all faults at once, which takes
+// a source through everything that it does: for the race detector.
 func Connector[F ~string](t *testing.T, faults []F, start func(faults []F, now func() time.Time) (Server, error),
 	open func(t *testing.T, env ingest.Env, url string) ingest.Source,
 ) {
-	sets := map[string][]F{"no fault": nil, "all faults": faults}
+	connector(t, map[string][]F{"no fault": nil, "all faults": faults}, start, open)
+}
+
+// ConnectorFaults is the Contract with each fault alone, so that none hides what
+// another does: as often as there are faults, so on the plain binary where a source
+// has much to read.
+func ConnectorFaults[F ~string](t *testing.T, faults []F, start func(faults []F, now func() time.Time) (Server, error),
+	open func(t *testing.T, env ingest.Env, url string) ingest.Source,
+) {
+	sets := map[string][]F{}
 	for _, f := range faults {
 		sets[string(f)] = []F{f}
 	}
+	connector(t, sets, start, open)
+}
+
+func connector[F ~string](t *testing.T, sets map[string][]F, start func(faults []F, now func() time.Time) (Server, error),
+	open func(t *testing.T, env ingest.Env, url string) ingest.Source,
+) {
+	t.Helper()
 	for name, set := range sets {
 		t.Run(name, func(t *testing.T) {
 			for _, restart := range []int{0, 3} {

@@ -134,9 +134,11 @@ func TestConnector(t *testing.T) {
 	start := func(faults []string, _ func() time.Time) (sourcetest.Server, error) {
 		return &toy{busy: len(faults) > 0}, nil
 	}
-	sourcetest.Connector(t, []string{"busy"}, start, func(_ *testing.T, _ ingest.Env, url string) ingest.Source {
+	from := func(_ *testing.T, _ ingest.Env, url string) ingest.Source {
 		return &toySource{url: url, fault: os.Getenv("FEEDLAKE_TEST_CONNECTOR_FAULT")}
-	})
+	}
+	sourcetest.Connector(t, []string{"busy"}, start, from)
+	sourcetest.ConnectorFaults(t, []string{"busy"}, start, from)
 }
 
 // TestConnectorFails runs the contract, in a process of its own, on a source that

@@ -65,21 +65,36 @@ func whole() map[string]x.Config {
 	}
 }
 
-func TestConnector(t *testing.T) {
+// TestConnector holds every mode to the contract; TestWholeConnector with each
+// fault alone.
+func TestConnector(t *testing.T) { connector(t, sourcetest.Connector[serve.Fault]) }
+
+func TestWholeConnector(t *testing.T) { connector(t, sourcetest.ConnectorFaults[serve.Fault]) }
+
+func connector(t *testing.T, hold sourcetest.Contract[serve.Fault]) {
+	t.Helper()
 	for name, c := range whole() {
 		if name == "recent, week open" { // asks as the first does but for its start
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			sourcetest.Connector(t, serve.Passing(), searched, func(t *testing.T, env ingest.Env, url string) ingest.Source {
+			hold(t, serve.Passing(), searched, func(t *testing.T, env ingest.Env, url string) ingest.Source {
 				return open(t, env, url, c)
 			})
 		})
 	}
 }
 
-// TestConnectorUsers reads the timelines of some users.
-func TestConnectorUsers(t *testing.T) {
+// TestConnectorUsers reads the timelines of some users; TestWholeConnectorUsers with
+// each fault alone.
+func TestConnectorUsers(t *testing.T) { connectorUsers(t, sourcetest.Connector[serve.Fault]) }
+
+func TestWholeConnectorUsers(t *testing.T) {
+	connectorUsers(t, sourcetest.ConnectorFaults[serve.Fault])
+}
+
+func connectorUsers(t *testing.T, hold sourcetest.Contract[serve.Fault]) {
+	t.Helper()
 	clock := sourcetest.NewClock()
 	s, err := server(nil, clock.Now)
 	if err != nil {
@@ -96,7 +111,7 @@ func TestConnectorUsers(t *testing.T) {
 	}
 	c := x.Config{Mode: "users", Users: slices.Sorted(maps.Keys(users)), Since: since, PageSize: 5}
 	from := func(t *testing.T, env ingest.Env, url string) ingest.Source { return open(t, env, url, c) }
-	sourcetest.Connector(t, serve.Passing(), sourcetest.ReadBy(t, server, from, serve.Vanish), from)
+	hold(t, serve.Passing(), sourcetest.ReadBy(t, server, from, serve.Vanish), from)
 }
 
 func TestContract(t *testing.T) {

@@ -250,6 +250,7 @@ func bskyFilter(q map[string][]string) (func(*simulate.Item) bool, error) {
 		}
 		*p.to = t
 	}
+	wrote := bskyIs(get("author"))
 	return func(it *simulate.Item) bool {
 		text := strings.ToLower(it.Text)
 		for _, tag := range q["tag"] {
@@ -258,14 +259,27 @@ func bskyFilter(q map[string][]string) (func(*simulate.Item) bool, error) {
 			}
 		}
 		return (since.IsZero() || !it.At.Before(since)) && (until.IsZero() || it.At.Before(until)) &&
-			(get("lang") == "" || get("lang") == it.Lang) && bskyIs(it, get("author")) &&
+			(get("lang") == "" || get("lang") == it.Lang) && wrote(it) &&
 			(get("q") == "*" || strings.Contains(text, strings.ToLower(get("q"))))
 	}, nil
 }
 
-// bskyIs reports whether an account, by handle or by DID, wrote an item.
-func bskyIs(it *simulate.Item, account string) bool {
-	return account == "" || account == bskyDID(it.Author.Name) || account == bskyHandle(it.Author.Name)
+// bskyIs tells whether an account, by handle or by DID, wrote an item. It hashes
+// a name once, however many items it is asked of.
+func bskyIs(account string) func(*simulate.Item) bool {
+	known := map[string]bool{}
+	return func(it *simulate.Item) bool {
+		if account == "" {
+			return true
+		}
+		name := it.Author.Name
+		is, ok := known[name]
+		if !ok {
+			is = account == bskyDID(name) || account == bskyHandle(name)
+			known[name] = is
+		}
+		return is
+	}
 }
 
 // refuses answers for accounts that cannot be read.
@@ -309,8 +323,9 @@ func (b bluesky) authorFeed(w http.ResponseWriter, r *http.Request) {
 	}
 	feed := []any{}
 	cursor := ""
+	wrote := bskyIs(q.Get("actor"))
 	for _, it := range slices.Backward(b.s.visible()) {
-		if !bskyIs(it, q.Get("actor")) || !below.IsZero() && !it.At.Before(below) {
+		if !wrote(it) || !below.IsZero() && !it.At.Before(below) {
 			continue
 		}
 		if len(feed) == limit {

@@ -1,0 +1,197 @@
+package wiring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/cmd/feedlake/config"
+	"github.com/feedlake/feedlake/ingest"
+	"github.com/feedlake/feedlake/ingest/bluesky"
+	"github.com/feedlake/feedlake/ingest/files"
+	"github.com/feedlake/feedlake/ingest/hackernews"
+	"github.com/feedlake/feedlake/ingest/holdings"
+	"github.com/feedlake/feedlake/ingest/instagram"
+	"github.com/feedlake/feedlake/ingest/mastodon"
+	"github.com/feedlake/feedlake/ingest/reddit"
+	"github.com/feedlake/feedlake/ingest/simulate"
+	"github.com/feedlake/feedlake/ingest/x"
+	"github.com/feedlake/feedlake/schedules"
+)
+
+// sources is every kind of source that this program knows.
+func sources() ingest.Registry {
+	r := ingest.Registry{}
+	bluesky.Register(r)
+	files.Register(r)
+	hackernews.Register(r)
+	instagram.Register(r)
+	mastodon.Register(r)
+	reddit.Register(r)
+	simulate.Register(r)
+	x.Register(r)
+	return r
+}
+
+// OpenSource makes the source that s describes; w is the slice of a backfill, or
+// zero.
+func (a *App) OpenSource(ctx context.Context, s config.Source, w feedlake.Window) (ingest.Source, error) {
+	env := ingest.Env{
+		Name: s.Name, Base: a.Config.Base, Now: a.Now, Log: a.Log, Credential: s.Credential, Secrets: a.Config.Decoder(a.Config.Credentials[s.Credential].Keys),
+		Meter: meter{a.Ledger, a.Config.Budgets()}, Window: w,
+		Holdings: holdings.Holdings{Lake: a.Lake, Open: a.open},
+	}
+	return a.kinds.Open(ctx, s.Kind, env, a.Config.Decoder(s.With))
+}
+
+// Ingest drains the named sources, or all of them, one after the other. A
+// source that fails does not stop the others; what is missing is said.
+func (a *App) Ingest(ctx context.Context, names []string) error {
+	chosen, err := a.Sources(names)
+	if err != nil {
+		return err
+	}
+	if len(chosen) == 0 {
+		schedules.Report(ctx, schedules.Counts{Detail: "no source is configured"})
+		return nil
+	}
+	var failed []error
+	var details []string
+	for _, s := range chosen {
+		res, err := a.ingestOne(ctx, s)
+		schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts + res.Rejects, RowsOut: res.Posts, Rejects: res.Rejects})
+		details = append(details, ingestDetail(s.Name, res, err))
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return err
+		default:
+			failed = append(failed, err)
+		}
+	}
+	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
+	return inPart(len(chosen), "source", failed)
+}
+
+// Again lets the records of the named sources be read anew, each once.
+func (a *App) Again(ctx context.Context, names []string, begun map[string]bool) error {
+	chosen, err := a.Sources(names)
+	if err != nil {
+		return err
+	}
+	for _, s := range chosen {
+		if begun[s.Name] {
+			continue
+		}
+		src, err := a.OpenSource(ctx, s, feedlake.Window{})
+		if err != nil {
+			return err
+		}
+		if err := ingest.Again(ctx, ingest.Options{Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Lake: a.Lake, Now: a.Now, Log: a.Log}); err != nil {
+			return err
+		}
+		begun[s.Name] = true
+	}
+	return nil
+}
+
+// Sources are the named sources of the configuration, or all.
+func (a *App) Sources(names []string) ([]config.Source, error) {
+	if len(names) == 0 {
+		return a.Config.Sources, nil
+	}
+	var out []config.Source
+	for _, n := range names {
+		i := slices.IndexFunc(a.Config.Sources, func(s config.Source) bool { return s.Name == n })
+		if i < 0 {
+			var known []string
+			for _, s := range a.Config.Sources {
+				known = append(known, s.Name)
+			}
+			return nil, feedlake.Hint(fmt.Errorf("source %q is not in the config: %w", n, feedlake.ErrConfig), "the config has: %s", strings.Join(known, ", "))
+		}
+		out = append(out, a.Config.Sources[i])
+	}
+	return out, nil
+}
+
+// ingestOne drains a source: what is new, or slices of the past that lie side by
+// side.
+func (a *App) ingestOne(ctx context.Context, s config.Source, parts ...feedlake.Window) (ingest.Result, error) {
+	w := Whole(parts)
+	src, err := a.OpenSource(ctx, s, w)
+	if err != nil {
+		return ingest.Result{}, err
+	}
+	hide, err := a.Config.Hiding()
+	if err != nil {
+		return ingest.Result{}, err
+	}
+	if w == (feedlake.Window{}) {
+		if src, err = a.lookAgain(s, src, hide); err != nil {
+			return ingest.Result{}, err
+		}
+	}
+	res, err := ingest.Run(ctx, ingest.Options{
+		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Parts: parts, Lake: a.Lake, Now: a.Now, Log: a.Log,
+		NotBefore: s.Horizon(a.Now()), Pseudonyms: hide,
+		Progress: func(p ingest.Progress, _ ingest.Result) {
+			place := s.Name
+			if p.Place != "" {
+				place = p.Place
+			}
+			a.Progress(ctx, StepIngest, p.Done, p.Total, p.Unit, place)
+		},
+	})
+	if err != nil {
+		return res, a.Config.Locate(s, err)
+	}
+	if all := res.Posts + res.Rejects; all > 0 && float64(res.Rejects) > a.Config.Rejects.MaxShare*float64(all) {
+		return res, feedlake.Hint(
+			fmt.Errorf("source %s: %s of %s records could not be read, more than rejects.max_share: %w", s.Name, feedlake.Count(res.Rejects), feedlake.Count(all), feedlake.ErrPartial),
+			`look at them: feedlake sql "select reason, count(*) from raw.rejects where run_id = '%s' group by all"`, schedules.RunOf(ctx).ID)
+	}
+	return res, nil
+}
+
+func ingestDetail(name string, res ingest.Result, err error) string {
+	s := name + ": " + feedlake.Plural(res.Posts, "post")
+	if res.Posts == 0 && res.Rejects == 0 && res.Suppressed == 0 && res.Outdated == 0 && err == nil {
+		return name + ": nothing new"
+	}
+	if res.Rejects > 0 {
+		s += ", " + feedlake.Plural(res.Rejects, "reject")
+	}
+	if res.Suppressed > 0 {
+		s += ", " + feedlake.Count(res.Suppressed) + " left out as erased"
+	}
+	if res.Outdated > 0 {
+		s += ", " + feedlake.Count(res.Outdated) + " left out as older than policy.retain_days"
+	}
+	if res.Warning != "" {
+		s += ", warning: " + res.Warning
+	}
+	switch until := goesOn(err); {
+	case !until.IsZero():
+		s += ", stopped until " + until.UTC().Format(time.RFC3339)
+	case err != nil:
+		s += ", stopped"
+	}
+	return s
+}
+
+// goesOn is when a source that was stopped by a budget or a rate limit can go
+// on; zero when it was something else.
+func goesOn(err error) time.Time {
+	if b, ok := errors.AsType[*ingest.BudgetError](err); ok {
+		return b.Until
+	}
+	if l, ok := errors.AsType[*ingest.LimitError](err); ok {
+		return l.Until
+	}
+	return time.Time{}
+}
