@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/feedlake/feedlake/lake"
@@ -54,6 +55,9 @@ type Engine struct {
 	threads int    // at most
 	now     int    // set at present
 	spill   string // folder of its own; "": none
+	// described are the columns of models, by their SQL and the columns that it
+	// reads: a build of many partitions asks again with every query.
+	described map[string][]lake.Column
 }
 
 var _ transforms.Engine = (*Engine)(nil)
@@ -66,7 +70,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if o.Threads == 0 {
 		o.Threads = runtime.NumCPU()
 	}
-	e := &Engine{files: o.Files, threads: o.Threads, now: o.Threads}
+	e := &Engine{files: o.Files, threads: o.Threads, now: o.Threads, described: map[string][]lake.Column{}}
 	if o.TempDir != "" { // two instances in one folder would overwrite each other's files
 		if err := os.MkdirAll(o.TempDir, 0o755); err != nil {
 			return nil, fmt.Errorf("open engine: %w", err)
@@ -105,8 +109,15 @@ func (e *Engine) Run(ctx context.Context, q transforms.Query) (out transforms.Ou
 		}
 	}
 	defer func() { err = errors.Join(err, e.dropViews(context.WithoutCancel(ctx), q)) }()
-	s := statement{q: q, db: e.db.SQL()}
-	if out.Columns, err = s.columns(ctx); err != nil {
+	key := fmt.Sprint(q.Model.SQL, q.Columns)
+	s := statement{q: q, db: e.db.SQL(), cols: slices.Clone(e.described[key])}
+	if s.cols == nil {
+		if err := s.describe(ctx); err != nil {
+			return out, err
+		}
+		e.described[key] = slices.Clone(s.cols)
+	}
+	if out.Columns, err = s.columns(); err != nil {
 		return out, err
 	}
 	if out.Files, err = s.write(ctx); err != nil {

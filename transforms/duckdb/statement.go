@@ -40,11 +40,8 @@ type statement struct {
 // so that a line n of DuckDB's messages is the model's line n-1.
 func (s *statement) model() string { return "(\n" + s.q.Model.SQL + "\n) AS q" }
 
-// columns asks for the result's columns without running it.
-func (s *statement) columns(ctx context.Context) ([]lake.Column, error) {
-	if err := s.describe(ctx); err != nil {
-		return nil, err
-	}
+// columns adds the columns that the model does not make to those that it does.
+func (s *statement) columns() ([]lake.Column, error) {
 	for _, c := range s.cols {
 		if !slices.Contains(tableTypes(), c.Type) {
 			return nil, feedlake.Hint(fmt.Errorf("%s: column %s has type %s, which tables do not have: %w", s.q.Model.File, c.Name, c.Type, feedlake.ErrRejected),
@@ -69,6 +66,7 @@ func (s *statement) columns(ctx context.Context) ([]lake.Column, error) {
 	return s.cols, nil
 }
 
+// describe asks for the model's columns without running it.
 func (s *statement) describe(ctx context.Context) (err error) {
 	rows, err := s.db.QueryContext(ctx, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "+s.model()+")")
 	if err != nil {
