@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
@@ -36,27 +38,36 @@ func parseBox(s string) (outbox, error) {
 
 // nextBox writes the batch's rejects and returns the outbox that names them;
 // without rejects the present one stays.
-func (r *run) nextBox(ctx context.Context, id string) (string, error) {
-	if len(r.batch.rejects) == 0 {
-		return r.box, nil
+func (r *run) nextBox(ctx context.Context, f *flight) (string, error) {
+	if len(f.batch.rejects) == 0 {
+		return f.box, nil
 	}
-	path, err := lake.WriteRows(ctx, r.Lake, lake.RawRejects().Name, "", r.batch.rejects)
+	byDay := map[string][]feedlake.Reject{}
+	for _, j := range f.batch.rejects {
+		day := j.RejectedAt.UTC().Format(time.DateOnly)
+		byDay[day] = append(byDay[day], j)
+	}
+	var paths []string
+	for _, day := range slices.Sorted(maps.Keys(byDay)) {
+		path, err := lake.WriteRows(ctx, r.Lake, lake.RawRejects().Name, lake.MakePartition("source", r.Name, "day", day), byDay[day])
+		if err != nil {
+			return "", err
+		}
+		paths = append(paths, path)
+	}
+	old, err := parseBox(f.box)
 	if err != nil {
 		return "", err
 	}
-	old, err := parseBox(r.box)
-	if err != nil {
-		return "", err
-	}
-	b, err := json.Marshal(outbox{ID: id, After: old.ID, Files: []string{path}})
+	b, err := json.Marshal(outbox{ID: f.id, After: old.ID, Files: paths})
 	return string(b), err
 }
 
 // deliver adds the rejects of the landed outbox to raw.rejects, once, whoever
 // else tries the same.
-func (r *run) deliver(ctx context.Context) error {
+func (r *run) deliver(ctx context.Context, landed string) error {
 	for range 10 {
-		box, err := parseBox(r.box)
+		box, err := parseBox(landed)
 		if err != nil || box.ID == "" {
 			return err
 		}
@@ -80,11 +91,34 @@ func (r *run) deliver(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if now != r.box { // another run went on, which it does only after it has delivered this box
+		if now != landed { // another run went on, which it does only after it has delivered this box
 			return nil
 		}
 	}
 	return fmt.Errorf("deliver rejects of %s: %w", r.Name, feedlake.ErrConflict)
+}
+
+// Undelivered reports whether rejects of some source wait between the commit of
+// their posts and their own.
+func Undelivered(ctx context.Context, l *lake.Lake) (bool, error) {
+	boxes, err := l.Properties(ctx, lake.RawPosts().Name, propOutbox)
+	if err != nil {
+		return false, fmt.Errorf("look for rejects that wait: %w", err)
+	}
+	delivered, err := l.Properties(ctx, lake.RawRejects().Name, propDelivered)
+	if err != nil {
+		return false, fmt.Errorf("look for rejects that wait: %w", err)
+	}
+	for source, text := range boxes {
+		box, err := parseBox(text)
+		if err != nil {
+			return false, err
+		}
+		if box.ID != "" && delivered[source] != box.ID {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (r *run) addRejects(ctx context.Context, box outbox) error {

@@ -3,6 +3,7 @@
 -- inputs: features.posts
 -- partition: source, day
 -- key: source, id, kind, entity
+-- grows: rows
 -- additive: occurrences
 -- column source: name of the configured source
 -- column id: the post's id, unique within its source
