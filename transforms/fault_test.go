@@ -171,9 +171,9 @@ func assertCommitted(t *testing.T, r *rig, rep transforms.Report, i int64) {
 	}
 }
 
-// TestKilledBetweenModels stops after each number of queries, as a kill does,
+// TestWholeKilledBetweenModels stops after each number of queries, as a kill does,
 // and wants the next run of the same window to leave the same rows.
-func TestKilledBetweenModels(t *testing.T) {
+func TestWholeKilledBetweenModels(t *testing.T) {
 	t.Parallel()
 	for name, land := range map[string]func(*rig){"replaced": change, "grown": func(r *rig) {
 		r.mustTransform()

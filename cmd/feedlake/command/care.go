@@ -12,8 +12,6 @@ import (
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/cmd/feedlake/wiring"
 	"github.com/feedlake/feedlake/lake"
-	"github.com/feedlake/feedlake/schedules"
-	"github.com/feedlake/feedlake/training"
 )
 
 // careRun names the run in snapshots that care makes; its history is the lake's
@@ -109,10 +107,10 @@ model, a score, a published mart or a table's state was made from.`,
 				e.Tables = args
 				var rep lake.ExpireReport
 				err = a.care(ctx, "expire", func(ctx context.Context) (err error) {
-					if e.Running, err = a.running(ctx); err != nil {
+					if e.Running, err = a.Running(ctx); err != nil {
 						return err
 					}
-					if e.Keep, err = a.neededSnapshots(ctx); err != nil {
+					if e.Keep, err = a.NeededSnapshots(ctx); err != nil {
 						return err
 					}
 					rep, err = a.Lake.Expire(ctx, e)
@@ -126,66 +124,6 @@ model, a score, a published mart or a table's state was made from.`,
 	cmd.Flags().IntVar(&e.KeepLast, "keep-last", lake.DefaultExpireLast, "newest snapshots that stay in any case")
 	cmd.Flags().BoolVar(&e.DryRun, "dry-run", false, "only say what would go")
 	return cmd
-}
-
-// running names the runs that are under way: lake care leaves alone what they
-// may use.
-func (a *app) running(ctx context.Context) ([]string, error) {
-	runs, err := a.Ledger.Runs(ctx, schedules.Filter{States: []schedules.State{schedules.Running}})
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, len(runs))
-	for i, r := range runs {
-		names[i] = r.ID
-	}
-	return names, nil
-}
-
-// neededSnapshots are those that models in use were fitted from and that places
-// to publish to show, by table: their numbers must stay traceable.
-func (a *app) neededSnapshots(ctx context.Context) (map[string][]int64, error) {
-	keep := map[string][]int64{}
-	reg, err := a.Registry(ctx)
-	if err != nil {
-		return nil, err
-	}
-	models, err := reg.Models()
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range models {
-		card, err := reg.Champion(m)
-		if errors.Is(err, feedlake.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		addSnapshots(keep, card)
-	}
-	tables, err := a.Lake.Tables(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, pub := range a.Publishers() {
-		for _, t := range tables {
-			v, err := pub.Published(ctx, t)
-			if err != nil {
-				return nil, fmt.Errorf("ask what is published: %w", err)
-			}
-			if v.Snapshot != 0 {
-				keep[t] = append(keep[t], v.Snapshot)
-			}
-		}
-	}
-	return keep, nil
-}
-
-func addSnapshots(keep map[string][]int64, card training.Card) {
-	for table, id := range card.Data {
-		keep[table] = append(keep[table], id)
-	}
 }
 
 func printExpiry(a *app, rep lake.ExpireReport) error {
@@ -213,7 +151,7 @@ func newOrphansCommand(o *options) *cobra.Command {
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) (err error) {
 				var rep lake.OrphanReport
 				err = a.care(ctx, "orphans", func(ctx context.Context) (err error) {
-					if or.Running, err = a.running(ctx); err != nil {
+					if or.Running, err = a.Running(ctx); err != nil {
 						return err
 					}
 					rep, err = a.Lake.Orphans(ctx, or)

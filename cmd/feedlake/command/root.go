@@ -1,9 +1,11 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +25,8 @@ type options struct {
 	quiet  bool
 	engine string
 	wait   time.Duration
+
+	parallel *int // nil: not said
 }
 
 func newRootCommand(e env) *cobra.Command {
@@ -45,6 +49,7 @@ post exactly once, every number traceable to its SQL, snapshot and model.`,
 	f.StringVar(&o.level, "log-level", "", "debug, info, warn or error (default from the config)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
 	f.DurationVar(&o.wait, "wait", time.Hour, "how long to wait for what another run holds; 0: not at all")
+	f.Var(parallelFlag{o}, "parallel", "how much to do side by side, instead of parallel of the config (default a piece of work for every core)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
 	root.AddCommand(
 		newInitCommand(o), newDemoCommand(o), newRunCommand(o),
@@ -109,6 +114,9 @@ func (o *options) load() (config.Config, error) {
 	if o.level != "" {
 		c.Log.Level = o.level
 	}
+	if o.parallel != nil {
+		c.Parallel = o.parallel
+	}
 	if o.engine != "" {
 		c.Engine.Kind = o.engine
 		return c, c.ValidateEngine(func(hint, format string, args ...any) error {
@@ -116,6 +124,28 @@ func (o *options) load() (config.Config, error) {
 		})
 	}
 	return c, nil
+}
+
+// parallelFlag is --parallel: a number from 1, or not said.
+type parallelFlag struct{ o *options }
+
+func (parallelFlag) Type() string { return "int" }
+
+func (f parallelFlag) String() string {
+	if f.o == nil || f.o.parallel == nil {
+		return ""
+	}
+	return strconv.Itoa(*f.o.parallel)
+}
+
+// Set reads the number.
+func (f parallelFlag) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return feedlake.Hint(errors.New("no number from 1"), "such as --parallel 4; without it every core is used")
+	}
+	f.o.parallel = &n
+	return nil
 }
 
 // engineFlag lets a command choose the engine for once.

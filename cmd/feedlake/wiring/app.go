@@ -3,6 +3,7 @@
 package wiring
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -34,6 +35,7 @@ type App struct {
 	publishers []serving.Publisher // of the configuration, in its order
 	models     *models             // see Registry
 	closers    []func() error
+	parallel   int // how much is done side by side
 }
 
 // Options are what an App gets from its program.
@@ -56,6 +58,7 @@ type Progress func(ctx context.Context, step string, done, total int64, unit, pl
 // afterwards.
 func Open(ctx context.Context, c config.Config, o Options) (*App, error) {
 	a := &App{Config: c, Options: o, kinds: sources(), places: publishers(), models: &models{}}
+	a.shareOut(machine())
 	if err := a.openPublishers(); err != nil {
 		return nil, err
 	}
@@ -119,13 +122,16 @@ func (a *App) DuckDB(ctx context.Context, setup ...string) (*query.DB, error) {
 		return nil, err
 	}
 	db, err := query.Open(ctx, query.Options{
-		Memory: a.Config.Engine.Memory, Threads: a.Config.Engine.Threads, TempDir: spill, Setup: append(bucket, setup...),
+		Memory: a.Config.Engine.Memory, Threads: a.threads(), TempDir: spill, Setup: append(bucket, setup...),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return db, nil
 }
+
+// threads is how many threads one query may take.
+func (a *App) threads() int { return cmp.Or(a.Config.Engine.Threads, a.parallel) }
 
 // Place names the lake for people: its folder, and what lies elsewhere.
 func (a *App) Place() string {

@@ -94,7 +94,7 @@ func (a *App) Ingest(ctx context.Context, names []string) error {
 	}
 	details, errs := make([]string, len(chosen)), make([]error, len(chosen))
 	var all sync.WaitGroup
-	slots := make(chan struct{}, a.parallel())
+	slots := make(chan struct{}, a.parallel)
 	for i, s := range chosen {
 		all.Go(func() { details[i], errs[i] = a.ingestNew(ctx, s, slots) })
 	}

@@ -2,7 +2,6 @@ package wiring
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"github.com/feedlake/feedlake"
@@ -83,6 +82,3 @@ func (a *App) holdRecord(ctx context.Context, do func(context.Context) error) er
 	}
 	return a.hold(ctx, schedules.Claim{Locks: append(a.placeLocks(), LockRecord), Work: "record", Wait: wait}, do)
 }
-
-// parallel is how many sources are read side by side.
-func (a *App) parallel() int { return runtime.GOMAXPROCS(0) }
