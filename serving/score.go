@@ -2,7 +2,6 @@ package serving
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -49,6 +48,7 @@ type ScoreOptions struct {
 	// Open opens a version; feedlake.ErrNotFound or feedlake.ErrConfig say that it
 	// cannot be used any more. Each version is opened once, when it is needed.
 	Open      func(ctx context.Context, version int) (Judge, error)
+	Shard     Shard // look at these partitions alone; several shards may be scored at once
 	Again     *Days // judge these days again with Version; nil: none
 	RunID     string
 	BatchRows int // rows between two commits; 0 is 200,000
@@ -141,9 +141,9 @@ type scoring struct {
 	ScoreOptions
 	res      ScoreResult
 	judges   map[int]Judge
-	ticket   string      // as the last commit left it
-	pending  ScoreResult // of rows in files that are not committed
-	rows     int         // in those files
+	expect   map[string]string // tickets, as the last commit left them
+	pending  ScoreResult       // of rows in files that are not committed
+	rows     int               // in those files
 	files    []string
 	replaced []lake.Partition // whose rows those files take the place of
 	open     *lake.RowWriter[ScoreRow]
@@ -158,11 +158,11 @@ func (s *scoring) run(ctx context.Context) error {
 		return err
 	}
 	s.res.Snapshot = cur.ID
-	if s.ticket, err = s.Lake.Property(ctx, scoredTable, scoredTicket); err != nil {
+	if err := s.tickets(ctx); err != nil {
 		return err
 	}
 	parts, err := s.changed(ctx, cur.ID)
-	if err != nil || len(parts) == 0 {
+	if err != nil || len(parts) == 0 && s.Shard.Of == 0 { // an empty shard is done, too
 		return err
 	}
 	total := int64(0)
@@ -189,11 +189,7 @@ func (s *scoring) run(ctx context.Context) error {
 	if s.Again != nil { // other days may wait still
 		return s.commit(ctx, nil)
 	}
-	state, err := json.Marshal(scored{s.Version, cur.ID, scoredShape})
-	if err != nil {
-		return err
-	}
-	return s.commit(ctx, map[string]string{s.state(): string(state)})
+	return s.finish(ctx)
 }
 
 func (s *scoring) state() string { return scoredState + "." + s.Model }
@@ -253,13 +249,23 @@ func (s *scoring) todo(ctx context.Context, snapshot int64) (list []lake.Partiti
 		list, err = s.Lake.Changed(ctx, scoredInput, 0, snapshot)
 		return slices.DeleteFunc(list, func(p lake.Partition) bool {
 			day, _ := p.Value("day")
-			return !s.Again.holds(day)
+			return !s.Again.holds(day) || !s.Shard.Holds(p)
 		}), true, err
 	}
-	list, was, err := changedSince(ctx, s.Lake, scoredInput, scoredTable, s.state(), snapshot)
+	key := s.state()
+	if s.Shard.Of > 0 { // its own state is the newer one: the whole takes it away
+		own, err := s.Lake.Property(ctx, scoredTable, key+s.Shard.suffix())
+		if err != nil {
+			return nil, false, err
+		}
+		if own != "" {
+			key += s.Shard.suffix()
+		}
+	}
+	list, was, err := changedSince(ctx, s.Lake, scoredInput, scoredTable, key, snapshot)
 	if err == nil && was.Snapshot != 0 && was.Shape < scoredShape {
 		list, err = s.Lake.Changed(ctx, scoredInput, 0, snapshot)
-		return list, true, err
+		again = true
 	}
-	return list, false, err
+	return slices.DeleteFunc(list, func(p lake.Partition) bool { return !s.Shard.Holds(p) }), again, err
 }

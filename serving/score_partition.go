@@ -160,10 +160,11 @@ func (s *scoring) commit(ctx context.Context, state map[string]string) error {
 		return nil
 	}
 	ticket := rand.Text()
-	set := map[string]string{scoredTicket: ticket}
+	renewed := s.renew(ticket)
+	set := maps.Clone(renewed)
 	maps.Copy(set, state)
 	_, err := s.Lake.Commit(ctx, lake.Commit{
-		Table: scoredTable, ID: "score " + ticket, Add: s.files, Replace: s.replaced, Set: set, Expect: map[string]string{scoredTicket: s.ticket},
+		Table: scoredTable, ID: "score " + ticket, Add: s.files, Replace: s.replaced, Set: set, Expect: s.expect,
 		Summary: map[string]string{
 			lake.SummaryRunID: s.RunID, lake.SummaryModel: fmt.Sprintf("%s@%d", s.Model, s.Version),
 			lake.SummaryInputs: fmt.Sprintf("%s@%d", scoredInput, s.res.Snapshot),
@@ -173,7 +174,12 @@ func (s *scoring) commit(ctx context.Context, state map[string]string) error {
 		return err
 	}
 	s.res.Scored, s.res.Language, s.res.Empty = s.res.Scored+s.pending.Scored, s.res.Language+s.pending.Language, s.res.Empty+s.pending.Empty
-	s.ticket, s.files, s.replaced, s.pending, s.rows = ticket, nil, nil, ScoreResult{}, 0
+	for key, value := range renewed {
+		if _, ours := s.expect[key]; ours {
+			s.expect[key] = value
+		}
+	}
+	s.files, s.replaced, s.pending, s.rows = nil, nil, ScoreResult{}, 0
 	return nil
 }
 

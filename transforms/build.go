@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
@@ -22,15 +25,20 @@ type build struct {
 	m      *Model
 	st     state
 	inputs []source
-	output []lake.File // of the table before
+	output []lake.File             // of the table before
+	had    map[lake.Partition]bool // of output
 	plan   plan
 	rep    *ModelReport
-	at     Progress
+
+	counting sync.Mutex
+	at       Progress
 
 	columns  []lake.Column
 	keep     []lake.Column
 	add      []lake.File // staged and sound
 	replaced []lake.Partition
+	grown    []lake.Partition // get rows, or hours, beside those that they have
+	drop     []lake.File      // leave, of partitions that grow
 	held     []lake.Partition
 }
 
@@ -51,6 +59,10 @@ func (b *build) run(ctx context.Context) error {
 
 func (b *build) compute(ctx context.Context) error {
 	var err error
+	b.had = map[lake.Partition]bool{}
+	for _, f := range b.output {
+		b.had[f.Partition] = true
+	}
 	if b.st.Exists {
 		if b.keep, err = b.Lake.Columns(ctx, b.m.Name); err != nil {
 			return err
@@ -60,20 +72,53 @@ func (b *build) compute(ctx context.Context) error {
 	if len(list) == 0 && !b.st.Built { // no rows yet: the empty query tells the columns
 		list = chunks(b.m, plan{all: true}, b.inputs, b.MaxRows)
 	}
-	b.at.Of = len(b.plan.partitions)
-	for _, c := range list {
-		if err := b.chunk(ctx, c); err != nil {
+	b.at.Of = b.plan.count()
+	results := make([]result, len(list))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(b.Parallel)
+	for i, c := range list {
+		g.Go(func() (err error) {
+			results[i], err = b.chunk(gctx, c)
 			return err
-		}
-		b.Progress(b.at)
+		})
 	}
-	return nil
+	err = g.Wait()
+	for i := range list { // in order, so that what is published does not depend on who was faster
+		if err == nil {
+			err = b.take(list[i], results[i])
+		}
+		if err != nil {
+			b.discard(results[i].out.Files)
+		}
+	}
+	return err
+}
+
+// result is what one query computed, and what checks say of it.
+type result struct {
+	out      Output
+	failures []CheckFailure
+	same     map[lake.Partition]bool // whose rows came out as they were
+	stay     map[lake.Partition]kept // where some hours were computed
+}
+
+// bad lists the partitions that a check holds back.
+func (r *result) bad() map[lake.Partition]bool {
+	bad := map[lake.Partition]bool{}
+	for _, f := range r.failures {
+		bad[f.Partition] = true
+	}
+	return bad
 }
 
 // chunk computes and checks one query.
-func (b *build) chunk(ctx context.Context, c chunk) error {
+func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
+	if err := b.slots.Acquire(ctx, 1); err != nil {
+		return result{}, err
+	}
+	defer b.slots.Release(1)
 	q := Query{
-		Model: *b.m, Inputs: c.inputs, Columns: map[string][]lake.Column{}, Snapshots: map[string]int64{}, Partitions: c.partitions,
+		Model: *b.m, Inputs: c.inputs, Columns: map[string][]lake.Column{}, Snapshots: map[string]int64{}, Partitions: c.partitions, Hours: c.hours,
 		Extra: []Constant{{"_run_id", b.RunID}, {"_model", b.m.ID()}, {"_inputs", provenance(b.inputs)}},
 		Keep:  b.keep,
 		Staging: func(p lake.Partition) (string, error) {
@@ -81,8 +126,71 @@ func (b *build) chunk(ctx context.Context, c chunk) error {
 		},
 	}
 	for _, s := range b.inputs {
-		q.Columns[s.table], q.Snapshots[s.table] = s.columns, s.snapshot
+		q.Columns[s.table] = s.columns
+		if !c.grown || s.lookup { // new rows are these files, which are no partition of a snapshot
+			q.Snapshots[s.table] = s.snapshot
+		}
 	}
+	out, err := b.Engine.Run(ctx, q)
+	if err != nil {
+		return result{}, err
+	}
+	r := result{out: out}
+	had := map[lake.Partition]int64{} // rows that stay
+	switch {
+	case c.hours != nil:
+		if r.stay, err = b.others(ctx, c, had); err != nil {
+			return b.carried(r), err
+		}
+	case c.grown:
+		for _, f := range b.output {
+			had[f.Partition] += f.Rows
+		}
+	}
+	computed, made := b.computed(c, out)
+	var emptied []lake.Partition
+	for _, p := range computed {
+		if b.had[p] && !made[p] && !c.grown {
+			emptied = append(emptied, p)
+		}
+	}
+	if r.failures, err = b.verify.check(ctx, b.m, out, emptied, had); err != nil {
+		return b.carried(r), err
+	}
+	if !c.grown && c.hours == nil {
+		if r.same, err = b.same(ctx, out, r.bad()); err != nil {
+			return b.carried(r), err
+		}
+	}
+	b.progress(c, out)
+	return b.carried(r), nil
+}
+
+// computed lists the partitions that a query answers for, and of them those that
+// have rows.
+func (b *build) computed(c chunk, out Output) (list []lake.Partition, made map[lake.Partition]bool) {
+	made = map[lake.Partition]bool{}
+	for _, f := range out.Files {
+		made[f.Partition] = true
+	}
+	if c.partitions == nil {
+		return union(made, b.had), made
+	}
+	return c.partitions, made
+}
+
+// progress tells that a query is done.
+func (b *build) progress(c chunk, out Output) {
+	b.counting.Lock()
+	defer b.counting.Unlock()
+	b.at.Rows += out.Rows
+	b.at.Partitions += len(c.partitions)
+	b.tell(b.at)
+}
+
+// take sorts the partitions of a query into those to publish and those to hold
+// back.
+func (b *build) take(c chunk, r result) error {
 	for _, files := range c.inputs {
 		for _, f := range files {
 			b.rep.InputFiles++
@@ -90,69 +198,29 @@ func (b *build) chunk(ctx context.Context, c chunk) error {
 			b.rep.InputRows += f.Rows
 		}
 	}
-	out, err := b.Engine.Run(ctx, q)
-	if err != nil {
+	if err := b.sameColumns(r.out.Columns); err != nil {
 		return err
 	}
-	if err := b.take(ctx, c, out); err != nil {
-		b.discard(out.Files)
-		return err
-	}
-	b.at.Rows += out.Rows
-	b.at.Partitions += len(c.partitions)
-	return nil
-}
-
-// take checks an engine's output and sorts its partitions into those to
-// publish and those to hold back.
-func (b *build) take(ctx context.Context, c chunk, out Output) error {
-	if err := b.sameColumns(out.Columns); err != nil {
-		return err
-	}
-	made := map[lake.Partition]bool{}
-	for _, f := range out.Files {
-		made[f.Partition] = true
-	}
-	had := map[lake.Partition]bool{}
-	for _, f := range b.output {
-		had[f.Partition] = true
-	}
-	computed := c.partitions
-	if computed == nil {
-		computed = union(made, had)
-	}
-	var emptied []lake.Partition
-	for _, p := range computed {
-		if had[p] && !made[p] {
-			emptied = append(emptied, p)
-		}
-	}
-	failures, err := b.verify.check(ctx, b.m, out, emptied)
-	if err != nil {
-		return err
-	}
-	b.rep.Failures = append(b.rep.Failures, failures...)
-	bad := map[lake.Partition]bool{}
-	for _, f := range failures {
-		bad[f.Partition] = true
-	}
-	same, err := b.same(ctx, out, had, bad)
-	if err != nil {
-		return err
-	}
-	b.rep.Equal += len(same)
+	computed, made := b.computed(c, r.out)
+	b.rep.Failures = append(b.rep.Failures, r.failures...)
+	bad := r.bad()
+	b.rep.Equal += len(r.same)
 	for _, p := range computed {
 		switch {
 		case bad[p]:
 			b.held = append(b.held, p)
-		case same[p]:
-		case had[p] || made[p]:
+		case r.same[p]:
+		case c.grown && made[p] || len(r.stay[p].drop) > 0 || c.hours != nil && made[p]:
+			b.grown = append(b.grown, p)
+			b.drop = append(b.drop, r.stay[p].drop...)
+		case c.grown || c.hours != nil:
+		case b.had[p] || made[p]:
 			b.replaced = append(b.replaced, p)
 		}
 	}
 	var reject []lake.File
-	for _, f := range out.Files {
-		if bad[f.Partition] || same[f.Partition] {
+	for _, f := range r.out.Files {
+		if bad[f.Partition] || r.same[f.Partition] {
 			reject = append(reject, f)
 		} else {
 			b.add = append(b.add, f)
@@ -203,10 +271,10 @@ func (b *build) publish(ctx context.Context) error {
 	switch {
 	case len(b.held) > 0:
 		b.rep.State = Held
-	case b.rep.Equal > 0 && len(b.replaced) == 0:
+	case b.rep.Equal > 0 && len(b.replaced)+len(b.add)+len(b.drop) == 0:
 		b.rep.State = UpToDate
 	}
-	if len(b.add) > 0 || len(b.replaced) > 0 || b.stateMoved(set) {
+	if len(b.add) > 0 || len(b.replaced) > 0 || len(b.drop) > 0 || b.stateMoved(set) {
 		snap, err := b.commit(ctx, set)
 		if err != nil {
 			return err
@@ -216,7 +284,8 @@ func (b *build) publish(ctx context.Context) error {
 			b.add[i].Path = b.Lake.Committed(b.add[i].Path)
 		}
 	}
-	b.rep.Partitions, b.rep.Files = b.replaced, len(b.add)
+	b.rep.Partitions, b.rep.Grown, b.rep.Files = slices.Concat(b.replaced, b.grown), len(b.grown), len(b.add)
+	slices.SortStableFunc(b.rep.Partitions, byDay)
 	for _, f := range b.add {
 		b.rep.Rows += f.Rows
 	}
@@ -253,7 +322,12 @@ func (b *build) commit(ctx context.Context, set map[string]string) (lake.Snapsho
 	for i, f := range b.add {
 		add[i] = f.Path
 	}
+	drop := make([]string, len(b.drop))
+	for i, f := range b.drop {
+		drop[i] = f.Path
+	}
 	c := lake.Commit{
+		Drop:  drop,
 		Table: b.m.Name, ID: b.commitID(), Add: add, Replace: b.replaced, Base: b.st.Base, Set: set,
 		Expect: map[string]string{PropertyInputs: b.st.raw},
 		Summary: map[string]string{
@@ -274,6 +348,12 @@ func (b *build) commitID() string {
 	for _, p := range slices.Sorted(slices.Values(b.replaced)) {
 		fmt.Fprintln(&text, p)
 	}
+	for _, p := range slices.Sorted(slices.Values(b.grown)) {
+		fmt.Fprintln(&text, "grown", p)
+	}
+	for _, f := range b.drop {
+		fmt.Fprintln(&text, "drop", f.Path)
+	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return "transform-" + strings.ReplaceAll(b.m.Name, ".", "-") + "-" + hex.EncodeToString(sum[:])[:24]
 }
@@ -284,7 +364,7 @@ func (b *build) published() []lake.File {
 	for _, p := range b.replaced {
 		gone[p] = true
 	}
-	files := slices.DeleteFunc(slices.Clone(b.output), func(f lake.File) bool { return gone[f.Partition] })
+	files := slices.DeleteFunc(slices.Clone(b.output), func(f lake.File) bool { return gone[f.Partition] || slices.Contains(b.drop, f) })
 	return append(files, b.add...)
 }
 

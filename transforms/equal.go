@@ -18,7 +18,7 @@ func made(c lake.Column) bool {
 // same lists the partitions whose rows came out as the table has them: they stay,
 // with the provenance that they have, and nothing behind them is computed anew. A
 // model that changed, and a rebuild that was asked for, replace everything.
-func (b *build) same(ctx context.Context, out Output, had, bad map[lake.Partition]bool) (map[lake.Partition]bool, error) {
+func (b *build) same(ctx context.Context, out Output, bad map[lake.Partition]bool) (map[lake.Partition]bool, error) {
 	if !b.st.Built || b.Full || b.st.Model != b.m.Hash || b.st.Lost != "" {
 		return nil, nil
 	}
@@ -32,7 +32,7 @@ func (b *build) same(ctx context.Context, out Output, had, bad map[lake.Partitio
 		}
 		cols = append(cols, c)
 	}
-	old, now := b.evenly(out.Files, had, bad)
+	old, now := b.evenly(out.Files, bad)
 	if len(now) == 0 {
 		return nil, nil
 	}
@@ -41,7 +41,7 @@ func (b *build) same(ctx context.Context, out Output, had, bad map[lake.Partitio
 
 // evenly lists the files, of the table and new, of the partitions that have as many
 // rows as before.
-func (b *build) evenly(made []lake.File, had, bad map[lake.Partition]bool) (old, now []lake.File) {
+func (b *build) evenly(made []lake.File, bad map[lake.Partition]bool) (old, now []lake.File) {
 	more := map[lake.Partition]int64{}
 	for _, f := range made {
 		more[f.Partition] += f.Rows
@@ -53,7 +53,7 @@ func (b *build) evenly(made []lake.File, had, bad map[lake.Partition]bool) (old,
 	}
 	even := func(f lake.File) bool {
 		n, ok := more[f.Partition]
-		return ok && n == 0 && had[f.Partition] && !bad[f.Partition]
+		return ok && n == 0 && b.had[f.Partition] && !bad[f.Partition]
 	}
 	for _, f := range b.output {
 		if even(f) {
@@ -76,10 +76,11 @@ func (v *verifier) equal(ctx context.Context, m *Model, cols, have []lake.Column
 	for _, f := range now {
 		rows += 2 * f.Rows
 	}
-	db, err := v.open(ctx, rows)
+	db, done, err := v.open(ctx, rows)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	var release [2]func()
 	if old, release[0], err = v.lake.Local(ctx, old); err != nil {
 		return nil, err

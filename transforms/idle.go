@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -31,7 +32,7 @@ func (r *runner) idle(ctx context.Context, m *Model, st *state, inputs []source)
 			return false, fmt.Errorf("look for deletions in %s: %w", in.Table, err)
 		}
 		n := len(inputs[i].changed)
-		inputs[i].changed = slices.DeleteFunc(slices.Clone(inputs[i].changed), func(p lake.Partition) bool { return quiet[p] })
+		inputs[i].changed = slices.DeleteFunc(slices.Clone(inputs[i].changed), func(d lake.Difference) bool { return quiet[d.Partition] })
 		some = some || len(inputs[i].changed) < n
 	}
 	return some, nil
@@ -41,8 +42,8 @@ func (r *runner) idle(ctx context.Context, m *Model, st *state, inputs []source)
 // none of them.
 func (r *runner) quiet(ctx context.Context, s *source, before []lake.File) (map[lake.Partition]bool, error) {
 	quiet := map[lake.Partition]bool{}
-	for _, p := range s.changed {
-		quiet[p] = true
+	for _, d := range s.changed {
+		quiet[d.Partition] = true
 	}
 	now, had := map[string]bool{}, map[string]bool{}
 	for _, f := range s.files {
@@ -85,14 +86,15 @@ func (r *runner) quiet(ctx context.Context, s *source, before []lake.File) (map[
 
 // drop takes the partitions (source, day) that a query over files finds out of
 // quiet.
-func (r *runner) drop(ctx context.Context, quiet map[lake.Partition]bool, rows int64, files []lake.File, text func(from string) string, cols []lake.Column) error {
+func (r *runner) drop(ctx context.Context, quiet map[lake.Partition]bool, rows int64, files []lake.File, text func(from string) string, cols []lake.Column) (err error) {
 	if len(files) == 0 {
 		return nil
 	}
-	db, err := r.verify.open(ctx, rows)
+	db, done, err := r.verify.open(ctx, rows)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	local, release, err := r.Lake.Local(ctx, files)
 	if err != nil {
 		return err

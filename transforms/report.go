@@ -33,7 +33,8 @@ type ModelReport struct {
 	Model      string           `json:"model"`
 	State      State            `json:"state"`
 	Reason     string           `json:"reason"`               // why it was computed, or what it waits for
-	Partitions []lake.Partition `json:"partitions,omitempty"` // replaced, those that were emptied included
+	Partitions []lake.Partition `json:"partitions,omitempty"` // replaced, those that were emptied included, or grown
+	Grown      int              `json:"grown,omitempty"`      // of Partitions, those that got new rows beside the old ones
 	Equal      int              `json:"equal,omitempty"`      // partitions that came out as they were, which are not replaced
 	Rows       int64            `json:"rows"`                 // published
 	Files      int              `json:"files"`                // published

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -33,22 +35,34 @@ type rig struct {
 	opts   transforms.Options // overrides of the next run
 }
 
-// recorder is an Engine that remembers what it was asked, and calls before
+// recorder is an Engine that remembers what it was asked, and calls what hook set
 // ahead of every query.
 type recorder struct {
 	transforms.Engine
+	mu      sync.Mutex
 	queries []transforms.Query
 	before  func(ctx context.Context, q transforms.Query) error
 }
 
 func (r *recorder) Run(ctx context.Context, q transforms.Query) (transforms.Output, error) {
+	r.mu.Lock()
 	r.queries = append(r.queries, q)
-	if r.before != nil {
-		if err := r.before(ctx, q); err != nil {
+	before := r.before
+	r.mu.Unlock()
+	if before != nil {
+		if err := before(ctx, q); err != nil {
 			return transforms.Output{}, err
 		}
 	}
 	return r.Engine.Run(ctx, q)
+}
+
+// hook sets what is called before every query, at times several at once; nil:
+// nothing.
+func (r *recorder) hook(before func(ctx context.Context, q transforms.Query) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before = before
 }
 
 func newRig(t testing.TB) *rig {
@@ -306,15 +320,15 @@ func discardLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func interrupted(r *rig, n int) error {
 	ctx, cancel := context.WithCancelCause(r.t.Context())
 	defer cancel(nil)
-	count := 0
-	r.engine.before = func(context.Context, transforms.Query) error {
-		if count++; count > n {
+	var count atomic.Int64
+	r.engine.hook(func(context.Context, transforms.Query) error {
+		if count.Add(1) > int64(n) {
 			cancel(errFault)
 			return errFault
 		}
 		return nil
-	}
-	defer func() { r.engine.before = nil }()
+	})
+	defer r.engine.hook(nil)
 	_, err := transforms.Run(ctx, transforms.Options{
 		Lake: r.lake, Engine: r.engine, Graph: r.graph, Only: r.opts.Only, RunID: "interrupted", Now: clock, Log: discardLog(),
 	})
@@ -326,9 +340,10 @@ func interrupted(r *rig, n int) error {
 
 // meanwhile calls f once, when the next query begins.
 func (r *rig) meanwhile(f func()) {
-	r.engine.before = func(context.Context, transforms.Query) error {
-		r.engine.before = nil
-		f()
+	once := sync.OnceFunc(f)
+	r.engine.hook(func(context.Context, transforms.Query) error {
+		r.engine.hook(nil)
+		once()
 		return nil
-	}
+	})
 }

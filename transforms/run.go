@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
@@ -14,8 +18,9 @@ import (
 
 // DefaultMaxRows is how many input rows a query reads at most, where
 // Options.MaxRows is 0: with the engine's own limit it bounds memory and
-// temporary disk on a first build.
-const DefaultMaxRows = 1_000_000
+// temporary disk on a first build. Smaller queries go side by side, each on one
+// thread.
+const DefaultMaxRows = 500_000
 
 // Options says what Run builds, and with what.
 type Options struct {
@@ -27,11 +32,15 @@ type Options struct {
 	Full   bool     // compute every partition, changed or not
 	// MaxRows parts a big rebuild into queries of about so many input rows;
 	// their files still land in one snapshot. 0: DefaultMaxRows.
-	MaxRows  int64
+	MaxRows int64
+	// Parallel is how many queries are computed at once, of one model or of models
+	// that do not read each other. What is published does not depend on it. 0: as
+	// many as the process has cores.
+	Parallel int
 	TempDir  string // where checks spill; "" means that they do not
 	Now      func() time.Time
 	Log      *slog.Logger
-	Progress func(Progress) // nil: none; called from Run's own goroutine
+	Progress func(Progress) // nil: none; one call at a time
 }
 
 // Progress tells how far a run is.
@@ -45,8 +54,8 @@ type Progress struct {
 	Rows       int64 // computed so far
 }
 
-// Run brings the tables of the models up to date, each in one snapshot, in
-// graph order. A model whose inputs did not change costs no commit. A partition
+// Run brings the tables of the models up to date, each in one snapshot, a model
+// after those that it reads. A model whose inputs did not change costs no commit. A partition
 // that fails a check keeps its old rows and is tried again by every run; the
 // others are published, and models after it run on what is published.
 //
@@ -66,17 +75,18 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 		o.Progress = func(Progress) {}
 	}
 	o.MaxRows = cmp.Or(o.MaxRows, DefaultMaxRows)
-	r := &runner{Options: o, verify: &verifier{lake: o.Lake, temp: o.TempDir}, files: map[fileKey][]lake.File{}, changes: map[changeKey][]lake.Partition{}}
+	o.Parallel = cmp.Or(o.Parallel, runtime.GOMAXPROCS(0))
+	r := &runner{
+		Options: o, verify: &verifier{lake: o.Lake, temp: o.TempDir, threads: o.Parallel}, slots: semaphore.NewWeighted(int64(o.Parallel)),
+		files: newMemo[fileKey, []lake.File](), changes: newMemo[changeKey, []lake.Difference](),
+	}
 	defer func() { err = errors.Join(err, r.verify.close()) }()
 	if err := r.scattered(ctx, models); err != nil {
 		return rep, fmt.Errorf("run transforms: %w", err)
 	}
-	for i := range models {
-		m := r.model(ctx, &models[i], Progress{Model: models[i].Name, Index: i, Models: len(models)})
-		rep.Models = append(rep.Models, m)
-		if ctx.Err() != nil {
-			return rep, fmt.Errorf("run transforms: %w", ctx.Err())
-		}
+	rep.Models = r.all(ctx, models)
+	if ctx.Err() != nil {
+		return rep, fmt.Errorf("run transforms: %w", ctx.Err())
 	}
 	return rep, rep.Err()
 }
@@ -85,8 +95,12 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 type runner struct {
 	Options
 	verify  *verifier
-	files   map[fileKey][]lake.File // plans of this run: models share inputs
-	changes map[changeKey][]lake.Partition
+	slots   *semaphore.Weighted                 // one for each query at once
+	files   *memo[fileKey, []lake.File]         // plans of this run: models share inputs
+	changes *memo[changeKey, []lake.Difference] // likewise
+	telling sync.Mutex                          // of Progress
+	arrived *arrivals                           // what came to raw.posts; nil: not known
+	guess   bool                                // take it for new posts, nothing is computed
 }
 
 type fileKey struct {
@@ -103,7 +117,7 @@ type changeKey struct {
 // what the winner left.
 func (r *runner) model(ctx context.Context, m *Model, at Progress) ModelReport {
 	start := r.Now()
-	r.Progress(at)
+	r.tell(at)
 	rep := ModelReport{Model: m.Name}
 	err := r.turn(ctx, m, &rep, at)
 	if errors.Is(err, errLostRace) {
@@ -117,7 +131,7 @@ func (r *runner) model(ctx context.Context, m *Model, at Progress) ModelReport {
 	rep.Took = r.Now().Sub(start)
 	r.log(ctx, &rep)
 	at.State, at.Partitions, at.Rows = rep.State, len(rep.Partitions), rep.Rows
-	r.Progress(at)
+	r.tell(at)
 	return rep
 }
 
@@ -164,6 +178,10 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 	}
 	b := &build{runner: r, m: m, st: st, inputs: inputs, output: output, rep: rep, at: at}
 	b.plan = makePlan(m, st, inputs, output, r.Full)
+	r.grow(ctx, m, &st, inputs, &b.plan)
+	if err := r.growHours(ctx, m, &st, inputs, output, &b.plan); err != nil {
+		return err
+	}
 	if st.Built && b.plan.nothing() && len(st.Held) == 0 {
 		rep.State, rep.Snapshot = UpToDate, st.Base
 		if idle { // what was looked at is not looked at again
@@ -182,22 +200,22 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 func (r *runner) pin(ctx context.Context, m *Model, st *state) ([]source, error) {
 	inputs := make([]source, len(m.Inputs))
 	for i, in := range m.Inputs {
-		cur, err := r.Lake.Current(ctx, in.Table)
+		cur, err := r.current(ctx, in.Table, st.Inputs[in.Table])
 		if err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
 		}
-		s := source{table: in.Table, back: in.Back, snapshot: cur.ID}
+		s := source{table: in.Table, back: in.Back, lookup: in.Lookup, snapshot: cur}
 		if s.columns, err = r.Lake.Columns(ctx, in.Table); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
 		}
-		if s.files, err = r.filesAt(ctx, in.Table, cur.ID); err != nil {
+		if s.files, err = r.filesAt(ctx, in.Table, cur); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
 		}
 		if in.Lookup {
 			inputs[i] = s
 			continue
 		}
-		s.changed, err = r.changedSince(ctx, in.Table, st.Inputs[in.Table], cur.ID)
+		s.changed, err = r.changedSince(ctx, in.Table, st.Inputs[in.Table], cur)
 		switch {
 		case errors.Is(err, feedlake.ErrNotFound):
 			st.Lost = fmt.Sprintf("snapshot %d of %s is gone", st.Inputs[in.Table], in.Table)
@@ -209,30 +227,23 @@ func (r *runner) pin(ctx context.Context, m *Model, st *state) ([]source, error)
 	return inputs, nil
 }
 
+// current is the snapshot of an input that this run reads. raw.posts, to which
+// others land meanwhile, is read as it was when the run looked at what came to it,
+// unless the output was made from something else than that look began with.
+func (r *runner) current(ctx context.Context, table string, made int64) (int64, error) {
+	if a := r.arrived; table == lake.RawPosts().Name && a != nil && r.covers(ctx, a, made, a.until) {
+		return a.until, nil
+	}
+	cur, err := r.Lake.Current(ctx, table)
+	return cur.ID, err
+}
+
 // filesAt plans a snapshot once per run.
 func (r *runner) filesAt(ctx context.Context, table string, snapshot int64) ([]lake.File, error) {
-	key := fileKey{table, snapshot}
-	if files, ok := r.files[key]; ok {
-		return files, nil
-	}
-	files, err := r.Lake.Files(ctx, table, snapshot)
-	if err != nil {
-		return nil, err
-	}
-	r.files[key] = files
-	return files, nil
+	return r.files.get(fileKey{table, snapshot}, func() ([]lake.File, error) { return r.Lake.Files(ctx, table, snapshot) })
 }
 
 // changedSince compares two snapshots of a table once per run.
-func (r *runner) changedSince(ctx context.Context, table string, before, after int64) ([]lake.Partition, error) {
-	key := changeKey{table, before, after}
-	if list, ok := r.changes[key]; ok {
-		return list, nil
-	}
-	list, err := r.Lake.Changed(ctx, table, before, after)
-	if err != nil {
-		return nil, err
-	}
-	r.changes[key] = list
-	return list, nil
+func (r *runner) changedSince(ctx context.Context, table string, before, after int64) ([]lake.Difference, error) {
+	return r.changes.get(changeKey{table, before, after}, func() ([]lake.Difference, error) { return r.Lake.Differences(ctx, table, before, after) })
 }

@@ -337,9 +337,9 @@ func TestModelChangeRebuilds(t *testing.T) {
 	}
 }
 
-// TestBigRebuildInOneSnapshot wants the same rows whether a rebuild is one query
+// TestWholeBigRebuildInOneSnapshot wants the same rows whether a rebuild is one query
 // or many, and one snapshot either way.
-func TestBigRebuildInOneSnapshot(t *testing.T) {
+func TestWholeBigRebuildInOneSnapshot(t *testing.T) {
 	t.Parallel()
 	var posts []feedlake.Post
 	for d := range 40 {
@@ -420,17 +420,17 @@ func TestFailedModelLeavesTheOthers(t *testing.T) {
 	r.models(fmt.Sprintf(longPosts, "not_null(id)", "text"), countLong, other)
 	r.land(post("a1", "01-01", "one"))
 	boom := errors.New("boom")
-	r.engine.before = func(_ context.Context, q transforms.Query) error {
+	r.engine.hook(func(_ context.Context, q transforms.Query) error {
 		if q.Model.Name == "marts.count_long" {
 			return boom
 		}
 		return nil
-	}
+	})
 	rep, err := r.transform()
 	if !errors.Is(err, boom) || of(t, rep, "marts.count_long").State != transforms.Failed || of(t, rep, "marts.other").State != transforms.Built {
 		t.Errorf("%v\n%s", err, rep.String())
 	}
-	r.engine.before = nil
+	r.engine.hook(nil)
 	if got := states(r.mustTransform()); len(got[transforms.Built]) != 1 || len(got[transforms.UpToDate]) != 2 {
 		t.Errorf("the next run: %v", got)
 	}
@@ -456,14 +456,14 @@ func TestCancelStopsTheRun(t *testing.T) {
 	r.land(post("a1", "01-01", "one"))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	r.engine.before = func(context.Context, transforms.Query) error { cancel(); return nil }
+	r.engine.hook(func(context.Context, transforms.Query) error { cancel(); return nil })
 	rep, err := transforms.Run(ctx, transforms.Options{
-		Lake: r.lake, Engine: r.engine, Graph: r.graph, RunID: "cancelled", Now: clock, Log: discardLog(),
+		Lake: r.lake, Engine: r.engine, Graph: r.graph, RunID: "cancelled", Now: clock, Log: discardLog(), Parallel: 1,
 	})
 	if !errors.Is(err, context.Canceled) || len(rep.Models) != 1 {
 		t.Errorf("got %v and %d models, want context.Canceled after the first", err, len(rep.Models))
 	}
-	r.engine.before = nil
+	r.engine.hook(nil)
 	r.mustTransform()
 }
 
@@ -472,7 +472,7 @@ func TestProgress(t *testing.T) {
 	r.models(fmt.Sprintf(longPosts, "not_null(id)", "text"), countLong)
 	r.land(post("a1", "01-01", "one"), post("a2", "01-02", "two"))
 	var got []transforms.Progress
-	r.opts.MaxRows = 1
+	r.opts.MaxRows, r.opts.Parallel = 1, 1
 	r.opts.Progress = func(p transforms.Progress) { got = append(got, p) }
 	r.mustTransform()
 	want := []transforms.Progress{

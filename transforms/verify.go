@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/feedlake/feedlake/lake"
@@ -19,12 +19,17 @@ import (
 // sampleRows is how many failing rows a report shows.
 const sampleRows = 5
 
-// verifier runs checks over Parquet files, whichever engine wrote them.
+// verifier runs checks over Parquet files, whichever engine wrote them: several
+// at once, each on the thread that asks, but for those of many rows.
 type verifier struct {
-	lake  *lake.Lake
-	temp  string    // where it may spill; "": it does not
-	spill string    // its own folder in temp
-	db    *query.DB // opened by the first check
+	lake    *lake.Lake
+	threads int       // of one check at most
+	temp    string    // where it may spill; "": it does not
+	spill   string    // its own folder in temp
+	db      *query.DB // opened by the first check
+
+	opening sync.Mutex
+	alone   sync.RWMutex // written: by a check that has DuckDB and all its threads for itself
 }
 
 // verifierMemory bounds the checks' own DuckDB; it spills beyond that.
@@ -34,20 +39,39 @@ const verifierMemory = "300MB"
 // thread without work polls.
 const rowsPerThread = 500_000
 
-// open starts DuckDB and fits its threads to the rows to be read.
-func (v *verifier) open(ctx context.Context, rows int64) (*sql.DB, error) {
-	if v.db == nil {
-		if err := v.start(ctx); err != nil {
-			return nil, fmt.Errorf("open checks: %w", err)
-		}
+// open starts DuckDB, and fits its threads to the rows to be read until done is
+// called.
+func (v *verifier) open(ctx context.Context, rows int64) (db *sql.DB, done func() error, err error) {
+	if err := v.start(ctx); err != nil {
+		return nil, nil, fmt.Errorf("open checks: %w", err)
 	}
-	threads := min(1+rows/rowsPerThread, int64(runtime.NumCPU()))
-	_, err := v.db.SQL().ExecContext(ctx, fmt.Sprintf("SET threads = %d", threads))
-	return v.db.SQL(), err
+	db = v.db.SQL()
+	threads := min(1+rows/rowsPerThread, int64(v.threads))
+	if threads == 1 {
+		v.alone.RLock()
+		return db, func() error { v.alone.RUnlock(); return nil }, nil
+	}
+	v.alone.Lock()
+	set := func(ctx context.Context, n int64) error {
+		_, err := db.ExecContext(ctx, fmt.Sprintf("SET threads = %d", n))
+		return err
+	}
+	if err := set(ctx, threads); err != nil {
+		v.alone.Unlock()
+		return nil, nil, err
+	}
+	return db, func() error {
+		defer v.alone.Unlock()
+		return set(context.WithoutCancel(ctx), 1)
+	}, nil
 }
 
 func (v *verifier) start(ctx context.Context) (err error) {
-	v.db, v.spill, err = openSpilling(context.WithoutCancel(ctx), v.temp, "checks-", verifierMemory)
+	v.opening.Lock()
+	defer v.opening.Unlock()
+	if v.db == nil {
+		v.db, v.spill, err = openSpilling(context.WithoutCancel(ctx), v.temp, "checks-", verifierMemory, 1)
+	}
 	return err
 }
 
@@ -61,7 +85,7 @@ func (v *verifier) close() error {
 
 // openSpilling opens a DuckDB with a memory limit beyond which it spills to a folder
 // of its own in temp, which its user removes; without temp it does not spill.
-func openSpilling(ctx context.Context, temp, prefix, memory string) (db *query.DB, spill string, err error) {
+func openSpilling(ctx context.Context, temp, prefix, memory string, threads int) (db *query.DB, spill string, err error) {
 	if temp != "" {
 		if err := os.MkdirAll(temp, 0o755); err != nil {
 			return nil, "", err
@@ -70,26 +94,26 @@ func openSpilling(ctx context.Context, temp, prefix, memory string) (db *query.D
 			return nil, "", err
 		}
 	}
-	if db, err = query.Open(ctx, query.Options{Memory: memory, TempDir: spill}); err != nil {
+	if db, err = query.Open(ctx, query.Options{Memory: memory, Threads: threads, TempDir: spill}); err != nil {
 		return nil, "", errors.Join(err, os.RemoveAll(spill))
 	}
 	return db, spill, nil
 }
 
 // check runs the model's checks over staged files and returns what failed, by
-// partition and check. emptied are partitions that lose their last row: only
-// row counts can be asked of them.
-func (v *verifier) check(ctx context.Context, m *Model, out Output, emptied []lake.Partition) ([]CheckFailure, error) {
+// partition and check. emptied are partitions that get no row: only row counts
+// can be asked of them. had counts the rows that stay beside the staged ones.
+func (v *verifier) check(ctx context.Context, m *Model, out Output, emptied []lake.Partition, had map[lake.Partition]int64) ([]CheckFailure, error) {
 	checks := blocking(m)
 	if len(checks) == 0 {
 		return nil, nil
 	}
 	var failures []CheckFailure
 	for _, p := range emptied {
-		failures = append(failures, failedRows(checks, p, 0)...)
+		failures = append(failures, failedRows(checks, p, had[p])...)
 	}
 	if len(out.Files) > 0 {
-		found, err := v.scan(ctx, m, checks, out)
+		found, err := v.scan(ctx, m, checks, out, had)
 		if err != nil {
 			return nil, fmt.Errorf("check %s: %w", m.Name, err)
 		}
@@ -116,17 +140,18 @@ func failedRows(checks []Check, p lake.Partition, rows int64) (out []CheckFailur
 
 // scan runs the checks over all files at once, and by partition only when
 // something is at fault.
-func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Output) ([]CheckFailure, error) {
-	db, err := v.open(ctx, out.Rows)
+func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Output, had map[lake.Partition]int64) (_ []CheckFailure, err error) {
+	db, done, err := v.open(ctx, out.Rows)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	var release func()
 	if out.Files, release, err = v.lake.Local(ctx, out.Files); err != nil {
 		return nil, err
 	}
 	defer release()
-	failures := countRows(checks, out.Files)
+	failures := countRows(checks, out.Files, had)
 	sound, err := v.sound(ctx, db, m, checks, out)
 	if err != nil || sound {
 		return failures, err
@@ -188,13 +213,13 @@ func (v *verifier) sound(ctx context.Context, db *sql.DB, m *Model, checks []Che
 }
 
 // countRows applies the row count checks to the partitions that have files.
-func countRows(checks []Check, files []lake.File) (out []CheckFailure) {
+func countRows(checks []Check, files []lake.File, had map[lake.Partition]int64) (out []CheckFailure) {
 	rows := map[lake.Partition]int64{}
 	for _, f := range files {
 		rows[f.Partition] += f.Rows
 	}
 	for p, n := range rows {
-		out = append(out, failedRows(checks, p, n)...)
+		out = append(out, failedRows(checks, p, had[p]+n)...)
 	}
 	return out
 }
@@ -306,11 +331,7 @@ func (v *verifier) fresh(ctx context.Context, m *Model, cols []lake.Column, file
 		if c.Kind != Fresh || len(files) == 0 {
 			continue
 		}
-		db, err := v.open(ctx, 0)
-		if err != nil {
-			return nil, err
-		}
-		newest, err := v.newest(ctx, db, c.Columns[0], cols, files)
+		newest, err := v.newest(ctx, c.Columns[0], cols, files)
 		if err != nil {
 			return nil, fmt.Errorf("check %s: %s: %w", m.Name, c.Text, err)
 		}
@@ -323,7 +344,12 @@ func (v *verifier) fresh(ctx context.Context, m *Model, cols []lake.Column, file
 }
 
 // newest reads the greatest value of a column of instants.
-func (v *verifier) newest(ctx context.Context, db *sql.DB, column string, cols []lake.Column, files []lake.File) (at sql.NullTime, err error) {
+func (v *verifier) newest(ctx context.Context, column string, cols []lake.Column, files []lake.File) (at sql.NullTime, err error) {
+	db, done, err := v.open(ctx, 0)
+	if err != nil {
+		return at, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	local, release, err := v.lake.Local(ctx, newestFiles(files))
 	if err != nil {
 		return at, err

@@ -12,11 +12,10 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
 
-	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
 )
 
@@ -29,13 +28,13 @@ type Options struct {
 	Path    string   // a database file; "" keeps it in memory
 }
 
-// DB is a DuckDB instance. All its connections share the views.
+// DB is a DuckDB instance. All its connections share the views, but for those of
+// a Session.
 type DB struct {
+	views
 	connector *duckdb.Connector
 	sql       *sql.DB
-
-	mu     sync.Mutex
-	leases map[string]func() // by view: lets go of its files
+	sessions  atomic.Int64 // opened so far
 }
 
 // Open starts DuckDB in this process. It loads no extension by itself and
@@ -45,6 +44,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		"SET autoinstall_known_extensions = false",
 		"SET autoload_known_extensions = false",
 		"SET preserve_insertion_order = false",
+		"SET enable_external_file_cache = false",
 	}
 	if o.Memory != "" {
 		settings = append(settings, "SET memory_limit = "+Quote(o.Memory))
@@ -63,7 +63,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open duckdb: %w", err)
 	}
-	d := &DB{connector: connector, sql: sql.OpenDB(connector), leases: map[string]func(){}}
+	d := &DB{connector: connector, sql: sql.OpenDB(connector)}
+	d.views = newViews(d.sql)
 	for _, s := range append(settings, o.Setup...) {
 		if _, err := d.sql.ExecContext(ctx, s); err != nil {
 			return nil, errors.Join(fmt.Errorf("set up duckdb: %w", err), d.Close()) // without the statement: it may hold a secret
@@ -78,12 +79,7 @@ func (d *DB) SQL() *sql.DB { return d.sql }
 // Close stops DuckDB and lets go of the files that it read.
 func (d *DB) Close() error {
 	err := errors.Join(d.sql.Close(), d.connector.Close())
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for name, release := range d.leases {
-		release()
-		delete(d.leases, name)
-	}
+	d.release()
 	return err
 }
 
@@ -127,70 +123,6 @@ func (d *DB) PinTable(ctx context.Context, l *lake.Lake, name string, snapshot i
 		return err
 	}
 	return d.ViewOf(ctx, l, name, cols, files)
-}
-
-// ViewOf makes, or makes anew, the view name over exactly these files of the
-// lake, which it keeps at hand until the view is made anew or dropped.
-func (d *DB) ViewOf(ctx context.Context, l Files, name string, cols []lake.Column, files []lake.File) error {
-	local, release, err := l.Readable(ctx, files)
-	if err != nil {
-		return fmt.Errorf("view %s: %w", name, err)
-	}
-	if err := d.View(ctx, name, cols, local); err != nil {
-		release()
-		return err
-	}
-	d.lease(name, release)
-	return nil
-}
-
-// Files gives files of a lake as files that DuckDB can open; *lake.Lake does.
-type Files interface {
-	Readable(ctx context.Context, files []lake.File) (_ []lake.File, release func(), err error)
-}
-
-// lease remembers what a view holds, in place of what it held before.
-func (d *DB) lease(name string, release func()) {
-	d.mu.Lock()
-	before := d.leases[name]
-	d.leases[name] = release
-	d.mu.Unlock()
-	if before != nil {
-		before()
-	}
-}
-
-// Drop takes a view away and lets go of its files.
-func (d *DB) Drop(ctx context.Context, name string) error {
-	if _, err := d.sql.ExecContext(ctx, "DROP VIEW IF EXISTS "+tableIdent(name)); err != nil {
-		return fmt.Errorf("drop view %s: %w", name, err)
-	}
-	d.mu.Lock()
-	release := d.leases[name]
-	delete(d.leases, name)
-	d.mu.Unlock()
-	if release != nil {
-		release()
-	}
-	return nil
-}
-
-// View makes, or makes anew, the view of a table over exactly these files; none
-// gives an empty view with the table's types.
-func (d *DB) View(ctx context.Context, name string, cols []lake.Column, files []lake.File) error {
-	schema, _, ok := strings.Cut(name, ".")
-	if !ok {
-		return fmt.Errorf("view %q: want schema.name: %w", name, feedlake.ErrConfig)
-	}
-	for _, s := range []string{
-		"CREATE SCHEMA IF NOT EXISTS " + Ident(schema),
-		"CREATE OR REPLACE VIEW " + tableIdent(name) + " AS " + Select(cols, files),
-	} {
-		if _, err := d.sql.ExecContext(ctx, s); err != nil {
-			return fmt.Errorf("view %s: %w", name, err)
-		}
-	}
-	return nil
 }
 
 // Select spells a query that yields the columns of the files, in the table's

@@ -3,6 +3,7 @@
 -- inputs: raw.posts living, features.scattered
 -- partition: source, day
 -- key: source, id
+-- grows: rows
 -- additive: likes, reposts, replies, views, engagement
 -- column source: name of the configured source
 -- column network: platform whose ids the source's posts carry; NULL where none is known

@@ -46,14 +46,19 @@ type Options struct {
 // third of the CPU time was waiting.
 const rowsPerThread = 500_000
 
-// Engine runs transforms on one DuckDB instance, one query at a time.
+// Engine runs transforms on one DuckDB instance, each query in a session of its
+// own. A query of few rows runs on the thread that asks for it, beside others,
+// and so its files are the same to the byte each time; one of many rows has the
+// instance, and all its threads, for itself. Memory is shared out by DuckDB.
 type Engine struct {
-	mu      sync.Mutex // the views and settings of a query are the instance's
 	db      *query.DB
 	files   query.Files
-	threads int    // at most
-	now     int    // set at present
+	threads int    // of one query at most
 	spill   string // folder of its own; "": none
+
+	alone sync.RWMutex // written: by a query that has the instance for itself
+	mu    sync.Mutex
+	free  []*query.Session
 }
 
 var _ transforms.Engine = (*Engine)(nil)
@@ -64,9 +69,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		o.Memory = DefaultMemory
 	}
 	if o.Threads == 0 {
-		o.Threads = runtime.NumCPU()
+		o.Threads = runtime.GOMAXPROCS(0)
 	}
-	e := &Engine{files: o.Files, threads: o.Threads, now: o.Threads}
+	e := &Engine{files: o.Files, threads: o.Threads}
 	if o.TempDir != "" { // two instances in one folder would overwrite each other's files
 		if err := os.MkdirAll(o.TempDir, 0o755); err != nil {
 			return nil, fmt.Errorf("open engine: %w", err)
@@ -77,9 +82,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		}
 		e.spill = dir
 	}
-	db, err := query.Open(context.WithoutCancel(ctx), query.Options{
-		Memory: o.Memory, Threads: o.Threads, TempDir: e.spill, Setup: append([]string{macros}, o.Setup...),
-	})
+	db, err := query.Open(context.WithoutCancel(ctx), query.Options{Memory: o.Memory, Threads: 1, TempDir: e.spill, Setup: o.Setup})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open engine: %w", err), os.RemoveAll(e.spill))
 	}
@@ -89,27 +92,35 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 
 // Close stops DuckDB and removes what it spilled.
 func (e *Engine) Close() error {
-	return errors.Join(e.db.Close(), os.RemoveAll(e.spill))
+	var errs []error
+	for _, s := range e.free {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, e.db.Close(), os.RemoveAll(e.spill))...)
 }
 
 // Run computes q. See transforms.Engine for what it promises.
 func (e *Engine) Run(ctx context.Context, q transforms.Query) (out transforms.Output, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.setThreads(ctx, q); err != nil {
+	leave, err := e.enter(ctx, q)
+	if err != nil {
 		return out, err
 	}
+	defer func() { err = errors.Join(err, leave()) }()
+	s, err := e.session(ctx)
+	if err != nil {
+		return out, fmt.Errorf("%s: %w", q.Model.File, err)
+	}
+	defer func() { err = errors.Join(err, e.put(context.WithoutCancel(ctx), s, q)) }()
 	for _, in := range q.Model.Inputs {
-		if err := e.view(ctx, in.Table, q.Columns[in.Table], q.Inputs[in.Table]); err != nil {
+		if err := e.view(ctx, s, in.Table, q.Columns[in.Table], q.Inputs[in.Table]); err != nil {
 			return out, fmt.Errorf("%s: read %s: %w", q.Model.File, in.Table, err)
 		}
 	}
-	defer func() { err = errors.Join(err, e.dropViews(context.WithoutCancel(ctx), q)) }()
-	s := statement{q: q, db: e.db.SQL()}
-	if out.Columns, err = s.columns(ctx); err != nil {
+	st := statement{q: q, db: s.Conn()}
+	if out.Columns, err = st.columns(ctx); err != nil {
 		return out, err
 	}
-	if out.Files, err = s.write(ctx); err != nil {
+	if out.Files, err = st.write(ctx); err != nil {
 		return transforms.Output{}, err
 	}
 	for _, f := range out.Files {
@@ -119,39 +130,66 @@ func (e *Engine) Run(ctx context.Context, q transforms.Query) (out transforms.Ou
 }
 
 // view shows an input's files to DuckDB.
-func (e *Engine) view(ctx context.Context, table string, cols []lake.Column, files []lake.File) error {
+func (e *Engine) view(ctx context.Context, s *query.Session, table string, cols []lake.Column, files []lake.File) error {
 	if e.files == nil {
-		return e.db.View(ctx, table, cols, files)
+		return s.View(ctx, table, cols, files)
 	}
-	return e.db.ViewOf(ctx, e.files, table, cols, files)
+	return s.ViewOf(ctx, e.files, table, cols, files)
 }
 
-// setThreads fits the number of threads to the rows of a query.
-func (e *Engine) setThreads(ctx context.Context, q transforms.Query) error {
+// enter waits for a query's turn, and fits the number of threads to its rows.
+func (e *Engine) enter(ctx context.Context, q transforms.Query) (leave func() error, err error) {
 	var rows int64
 	for _, files := range q.Inputs {
 		for _, f := range files {
 			rows += f.Rows
 		}
 	}
-	want := int(min(1+rows/rowsPerThread, int64(e.threads)))
-	if want == e.now {
+	threads := int(min(1+rows/rowsPerThread, int64(e.threads)))
+	if threads == 1 {
+		e.alone.RLock()
+		return func() error { e.alone.RUnlock(); return nil }, nil
+	}
+	e.alone.Lock()
+	set := func(ctx context.Context, n int) error {
+		if _, err := e.db.SQL().ExecContext(ctx, fmt.Sprintf("SET threads = %d", n)); err != nil {
+			return fmt.Errorf("%s: set threads: %w", q.Model.File, err)
+		}
 		return nil
 	}
-	if _, err := e.db.SQL().ExecContext(ctx, fmt.Sprintf("SET threads = %d", want)); err != nil {
-		return fmt.Errorf("%s: set threads: %w", q.Model.File, err)
+	if err := set(ctx, threads); err != nil {
+		e.alone.Unlock()
+		return nil, err
 	}
-	e.now = want
-	return nil
+	return func() error {
+		defer e.alone.Unlock()
+		return set(context.WithoutCancel(ctx), 1)
+	}, nil
 }
 
-// dropViews takes the inputs away, so that the next query sees only its own.
-func (e *Engine) dropViews(ctx context.Context, q transforms.Query) error {
+// session takes a session that is free, or opens one.
+func (e *Engine) session(ctx context.Context) (*query.Session, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := len(e.free); n > 0 {
+		s := e.free[n-1]
+		e.free = e.free[:n-1]
+		return s, nil
+	}
+	return e.db.Session(context.WithoutCancel(ctx), macros)
+}
+
+// put gives a session back, without the inputs of its query, so that the next
+// query sees only its own.
+func (e *Engine) put(ctx context.Context, s *query.Session, q transforms.Query) error {
 	for _, in := range q.Model.Inputs {
-		if err := e.db.Drop(ctx, in.Table); err != nil {
-			return err
+		if err := s.Drop(ctx, in.Table); err != nil {
+			return errors.Join(err, s.Close())
 		}
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.free = append(e.free, s)
 	return nil
 }
 

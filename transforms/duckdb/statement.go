@@ -14,6 +14,8 @@ import (
 
 	duck "github.com/duckdb/duckdb-go/v2"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
@@ -24,14 +26,10 @@ import (
 // level 1 halves zstd's time for 5% more bytes.
 const copyOptions = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 131072, RETURN_STATS true"
 
-// sortBeyond is how many partitions a query writes side by side before it sorts
-// its rows by partition first: DuckDB holds a buffer for each open file.
-const sortBeyond = 64
-
 // statement is the SQL of one query.
 type statement struct {
 	q    transforms.Query
-	db   *sql.DB
+	db   *sql.Conn
 	cols []lake.Column // of the result, extra columns included
 	keep []lake.Column // that the model does not make
 }
@@ -103,8 +101,19 @@ func (s *statement) text() string {
 		b.WriteString(", CAST(NULL AS " + c.Type + ") AS " + query.Ident(c.Name))
 	}
 	b.WriteString(" FROM " + s.model())
+	var conds []string
 	if parts := s.q.Model.Partition; len(parts) > 0 && s.q.Partitions != nil {
-		b.WriteString(" WHERE " + s.wanted(parts))
+		conds = append(conds, "("+s.wanted(parts)+")")
+	}
+	if s.q.Hours != nil {
+		list := make([]string, len(s.q.Hours))
+		for i, h := range s.q.Hours {
+			list[i] = "TIMESTAMPTZ '" + h.UTC().Format("2006-01-02 15:04:05.999999") + "+00'"
+		}
+		conds = append(conds, "q.hour IN ("+strings.Join(list, ", ")+")")
+	}
+	if len(conds) > 0 {
+		b.WriteString(" WHERE " + strings.Join(conds, " AND "))
 	}
 	return b.String()
 }
@@ -148,20 +157,28 @@ func (s *statement) write(ctx context.Context) (files []lake.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range written {
-		f, err := s.settle(w)
-		if err != nil {
-			for _, f := range files {
-				_ = os.Remove(f.Path)
-			}
-			return nil, fmt.Errorf("%s: stage file: %w", s.q.Model.File, err)
-		}
-		if f.Rows > 0 {
-			files = append(files, f)
-		}
+	staged := make([]lake.File, len(written))
+	var g errgroup.Group
+	g.SetLimit(settling)
+	for i, w := range written {
+		g.Go(func() (err error) {
+			staged[i], err = s.settle(w)
+			return err
+		})
 	}
-	return files, nil
+	if err := g.Wait(); err != nil {
+		for _, f := range staged {
+			_ = os.Remove(f.Path)
+		}
+		return nil, fmt.Errorf("%s: stage file: %w", s.q.Model.File, err)
+	}
+	slices.SortFunc(staged, func(a, b lake.File) int { return strings.Compare(string(a.Partition), string(b.Partition)) })
+	return slices.DeleteFunc(staged, func(f lake.File) bool { return f.Rows == 0 }), nil
 }
+
+// settling is how many files are made durable at once: each waits for the disk,
+// and a file system answers many with one write of its journal.
+const settling = 16
 
 // settle moves a written file to its staging path and makes it durable.
 func (s *statement) settle(w lake.File) (lake.File, error) {
@@ -183,19 +200,29 @@ func (s *statement) settle(w lake.File) (lake.File, error) {
 	return w, errors.Join(f.Sync(), f.Close())
 }
 
+// order sorts rows by partition and key. DuckDB leaves their order open, even on
+// one thread; in order they make the same file each time, and writing sorted
+// partitions, one open file after the other, pays for it.
+func (s *statement) order() string {
+	by := slices.DeleteFunc(slices.Concat(s.q.Model.Partition, s.q.Model.Key), func(name string) bool {
+		return !slices.ContainsFunc(s.cols, func(c lake.Column) bool { return c.Name == name }) // which the caller reports
+	})
+	if len(by) == 0 {
+		return ""
+	}
+	return " ORDER BY " + idents(by)
+}
+
 // copyTo runs the query. One partition, or none, is one file; more are parted
 // by DuckDB as it writes.
 func (s *statement) copyTo(ctx context.Context, dir string) (files []lake.File, err error) {
 	parts := s.q.Model.Partition
 	single := len(parts) == 0 || len(s.q.Partitions) == 1
-	text, target, options := s.text(), dir, copyOptions
+	text, target, options := s.text()+s.order(), dir, copyOptions
 	if single {
 		target = filepath.Join(dir, "one.parquet")
 	} else {
 		options += ", PARTITION_BY (" + idents(parts) + "), WRITE_PARTITION_COLUMNS true"
-		if len(s.q.Partitions) == 0 || len(s.q.Partitions) > sortBeyond {
-			text += " ORDER BY " + idents(parts)
-		}
 	}
 	rows, err := s.db.QueryContext(ctx, "COPY ("+text+") TO "+query.Quote(target)+" ("+options+")")
 	if err != nil {

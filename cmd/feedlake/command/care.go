@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/cmd/feedlake/wiring"
 	"github.com/feedlake/feedlake/lake"
 )
 
@@ -36,7 +37,11 @@ partition that one of them replaces is left for the next time.`,
 				}
 				defer func() { err = errors.Join(err, db.Close()) }()
 				c.Rewrite = db.Rewrite
-				rep, err := a.Lake.Compact(ctx, c)
+				var rep lake.CompactReport
+				err = a.care(ctx, "compact", func(ctx context.Context) (err error) {
+					rep, err = a.Lake.Compact(ctx, c)
+					return err
+				})
 				return errors.Join(err, printCompaction(a, rep))
 			})
 		},
@@ -53,6 +58,11 @@ partition that one of them replaces is left for the next time.`,
 		return nil
 	}
 	return cmd
+}
+
+// care looks after the lake, one command at a time.
+func (a *app) care(ctx context.Context, work string, do func(context.Context) error) error {
+	return a.Hold(ctx, work, []string{wiring.LockCare}, do)
 }
 
 func printCompaction(a *app, rep lake.CompactReport) error {
@@ -95,13 +105,17 @@ model, a score, a published mart or a table's state was made from.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) (err error) {
 				e.Tables = args
-				if e.Running, err = a.Running(ctx); err != nil {
+				var rep lake.ExpireReport
+				err = a.care(ctx, "expire", func(ctx context.Context) (err error) {
+					if e.Running, err = a.Running(ctx); err != nil {
+						return err
+					}
+					if e.Keep, err = a.NeededSnapshots(ctx); err != nil {
+						return err
+					}
+					rep, err = a.Lake.Expire(ctx, e)
 					return err
-				}
-				if e.Keep, err = a.NeededSnapshots(ctx); err != nil {
-					return err
-				}
-				rep, err := a.Lake.Expire(ctx, e)
+				})
 				return errors.Join(err, printExpiry(a, rep))
 			})
 		},
@@ -135,10 +149,14 @@ func newOrphansCommand(o *options) *cobra.Command {
 		Example: "  feedlake lake orphans --dry-run\n  feedlake lake orphans --older-than 72h", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) (err error) {
-				if or.Running, err = a.Running(ctx); err != nil {
+				var rep lake.OrphanReport
+				err = a.care(ctx, "orphans", func(ctx context.Context) (err error) {
+					if or.Running, err = a.Running(ctx); err != nil {
+						return err
+					}
+					rep, err = a.Lake.Orphans(ctx, or)
 					return err
-				}
-				rep, err := a.Lake.Orphans(ctx, or)
+				})
 				return errors.Join(err, printOrphans(a, rep))
 			})
 		},
@@ -208,7 +226,11 @@ sources bring again what is taken away and models compute what differs.`,
 					return err
 				}
 				r.RunID = o.careRun("restore")
-				s, err := a.Lake.Restore(ctx, args[0], id, r)
+				var s lake.Snapshot
+				err = a.care(ctx, "restore", func(ctx context.Context) (err error) {
+					s, err = a.Lake.Restore(ctx, args[0], id, r)
+					return err
+				})
 				if err != nil {
 					return err
 				}

@@ -35,11 +35,11 @@ type stepReport struct {
 	Error   string  `json:"error,omitempty"`
 }
 
-// run executes jobs as one run of the ledger under the lake's lock, records the
+// run executes jobs as one run of the ledger, each under its own locks, records the
 // run in the lake and prints the report.
 func (a *app) run(ctx context.Context, name string, jobs []schedules.Job) error {
-	r := schedules.Runner{Ledger: a.Ledger, OnStep: a.onStep(ctx), OnEnd: a.onEnd}
-	run, err := r.Run(ctx, schedules.Run{Job: name, Lock: wiring.LockName}, jobs)
+	r := schedules.Runner{Ledger: a.Ledger, Wait: a.Wait, OnStep: a.onStep(ctx), OnEnd: a.onEnd}
+	run, err := r.Run(ctx, schedules.Run{Job: name, Lock: schedules.Unlocked}, jobs)
 	a.bars.done()
 	if run.ID == "" {
 		return err

@@ -25,6 +25,7 @@ import (
 type Config struct {
 	Lake        Lake                  `yaml:"lake"`
 	Engine      Engine                `yaml:"engine"`
+	Parallel    *int                  `yaml:"parallel"` // how much is done side by side; nil: something on every core
 	Sources     []Source              `yaml:"sources"`
 	Credentials map[string]Credential `yaml:"credentials"`
 	Pseudonyms  Pseudonyms            `yaml:"pseudonyms"`
@@ -120,7 +121,7 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Lake:    Lake{Dir: "lake"},
-		Engine:  Engine{Kind: "duckdb", Memory: "700MB"},
+		Engine:  Engine{Kind: "duckdb"},
 		Rejects: Rejects{MaxShare: 0.05},
 		Models: Models{
 			Sentiment: Sentiment{Seed: 1, Language: "en", Gate: Gate{MacroRecall: 0.5, Drop: 0.02}},
@@ -264,6 +265,9 @@ func (c *Config) validate() error {
 		return err
 	}
 	if err := c.ValidateEngine(bad); err != nil {
+		return err
+	}
+	if err := c.validateParallel(bad); err != nil {
 		return err
 	}
 	if err := c.validateSources(bad); err != nil {

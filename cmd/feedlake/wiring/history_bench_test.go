@@ -72,7 +72,7 @@ func recordCost(b *testing.B, a *App, n int) time.Duration {
 	var total time.Duration
 	for range n {
 		r := schedules.Runner{Ledger: a.Ledger}
-		if _, err := r.Run(b.Context(), schedules.Run{Job: "run", Lock: LockName}, []schedules.Job{{Name: "ingest", Kind: "ingest", Run: func(context.Context, feedlake.Window) error { return nil }}}); err != nil {
+		if _, err := r.Run(b.Context(), schedules.Run{Job: "run", Lock: schedules.Unlocked}, []schedules.Job{{Name: "ingest", Kind: "ingest", Run: func(context.Context, feedlake.Window) error { return nil }}}); err != nil {
 			b.Fatal(err)
 		}
 		start := used(b)

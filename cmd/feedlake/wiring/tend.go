@@ -36,25 +36,29 @@ func (a *App) Tend(ctx context.Context, run string) {
 		return
 	}
 	start := a.Lake.Now()
-	rep, err := a.Lake.Tend(ctx, lake.TendOptions{
-		Compact: lake.CompactOptions{
-			RunID: run, MaxBytes: size, Until: start.Add(a.Config.Care.Time),
-			Rewrite: func(ctx context.Context, cols []lake.Column, in []lake.File, out string) (err error) {
-				if db == nil { // seldom is anything due
-					if db, err = a.DuckDB(ctx); err != nil {
-						return err
+	var rep lake.TendReport
+	err = a.hold(ctx, schedules.Claim{Locks: []string{LockCare}, Work: "care", Wait: -1}, func(ctx context.Context) (err error) {
+		rep, err = a.Lake.Tend(ctx, lake.TendOptions{
+			Compact: lake.CompactOptions{
+				RunID: run, MaxBytes: size, Until: start.Add(a.Config.Care.Time),
+				Rewrite: func(ctx context.Context, cols []lake.Column, in []lake.File, out string) (err error) {
+					if db == nil { // seldom is anything due
+						if db, err = a.DuckDB(ctx); err != nil {
+							return err
+						}
 					}
-				}
-				return db.Rewrite(ctx, cols, in, out)
+					return db.Rewrite(ctx, cols, in, out)
+				},
 			},
-		},
-		Expire: func(ctx context.Context) (e lake.ExpireOptions, err error) {
-			if e.Running, err = a.Running(ctx); err != nil {
+			Expire: func(ctx context.Context) (e lake.ExpireOptions, err error) {
+				if e.Running, err = a.Running(ctx); err != nil {
+					return e, err
+				}
+				e.Keep, err = a.NeededSnapshots(ctx)
 				return e, err
-			}
-			e.Keep, err = a.NeededSnapshots(ctx)
-			return e, err
-		},
+			},
+		})
+		return err
 	})
 	if err != nil && ctx.Err() == nil {
 		level := slog.LevelWarn
