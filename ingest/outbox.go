@@ -38,12 +38,12 @@ func parseBox(s string) (outbox, error) {
 
 // nextBox writes the batch's rejects and returns the outbox that names them;
 // without rejects the present one stays.
-func (r *run) nextBox(ctx context.Context, id string) (string, error) {
-	if len(r.batch.rejects) == 0 {
-		return r.box, nil
+func (r *run) nextBox(ctx context.Context, f *flight) (string, error) {
+	if len(f.batch.rejects) == 0 {
+		return f.box, nil
 	}
 	byDay := map[string][]feedlake.Reject{}
-	for _, j := range r.batch.rejects {
+	for _, j := range f.batch.rejects {
 		day := j.RejectedAt.UTC().Format(time.DateOnly)
 		byDay[day] = append(byDay[day], j)
 	}
@@ -55,19 +55,19 @@ func (r *run) nextBox(ctx context.Context, id string) (string, error) {
 		}
 		paths = append(paths, path)
 	}
-	old, err := parseBox(r.box)
+	old, err := parseBox(f.box)
 	if err != nil {
 		return "", err
 	}
-	b, err := json.Marshal(outbox{ID: id, After: old.ID, Files: paths})
+	b, err := json.Marshal(outbox{ID: f.id, After: old.ID, Files: paths})
 	return string(b), err
 }
 
 // deliver adds the rejects of the landed outbox to raw.rejects, once, whoever
 // else tries the same.
-func (r *run) deliver(ctx context.Context) error {
+func (r *run) deliver(ctx context.Context, landed string) error {
 	for range 10 {
-		box, err := parseBox(r.box)
+		box, err := parseBox(landed)
 		if err != nil || box.ID == "" {
 			return err
 		}
@@ -91,7 +91,7 @@ func (r *run) deliver(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if now != r.box { // another run went on, which it does only after it has delivered this box
+		if now != landed { // another run went on, which it does only after it has delivered this box
 			return nil
 		}
 	}

@@ -186,7 +186,7 @@ func (a *App) ingestOne(ctx context.Context, s config.Source, parts ...feedlake.
 		}
 	}
 	res, err := ingest.Run(ctx, ingest.Options{
-		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Parts: parts, Lake: a.Lake, Now: a.Now, Log: a.Log,
+		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Parts: parts, Lake: a.Lake, Now: a.Now, Log: a.Log, Parallel: a.parallel,
 		NotBefore: s.Horizon(a.Now()), Pseudonyms: hide,
 		Progress: func(p ingest.Progress, _ ingest.Result) {
 			place := s.Name
