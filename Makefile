@@ -55,7 +55,7 @@ demo-sources: build ## the same over six simulated networks, as over the real on
 PLAIN    := sql training
 WHOLE     = $(sort $(dir $(addprefix ./,$(shell git grep --untracked -l '^func TestWhole' '*_test.go'))))
 # The packages that take longest begin first, so that no core is without work at the end.
-LONG     := cmd/feedlake transforms schedules lake ingest/files ingest ingest/reddit ingest/bluesky training/tensorflow serving/dashboard
+LONG     := cmd/feedlake/command transforms schedules lake ingest/files ingest ingest/reddit ingest/bluesky training/tensorflow serving/dashboard
 # Packages of tests that need services: only these are built for them.
 SERVICES  = $(sort $(dir $(addprefix ./,$(shell git ls-files -co --exclude-standard '*_services_test.go'))))
 

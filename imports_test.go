@@ -157,7 +157,7 @@ func forbidden(from, to string) string {
 			return "schedules imports only the root"
 		}
 	case stage != "":
-		if stageOf(to) != stage && to != "lake" && to != "lake/query" && to != "lake/filelock" && to != "lake/objects" {
+		if stageOf(to) != stage && to != "lake" && to != "lake/query" && to != "lake/keys" && to != "lake/filelock" && to != "lake/objects" {
 			return "stages meet only in the lake"
 		}
 	case stageOf(to) != "":

@@ -32,7 +32,7 @@ func Again(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := r.deliver(ctx); err != nil {
+	if err := r.deliver(ctx, r.box); err != nil {
 		return err
 	}
 	next := strconv.FormatInt(r.batch.reading+1, 10)

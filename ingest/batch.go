@@ -3,8 +3,11 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
@@ -13,14 +16,16 @@ import (
 // batch collects pages until they are worth a commit. It keeps the pages' posts
 // where they are: a post is large, and there are many.
 type batch struct {
-	pages    [][]feedlake.Post
-	rejects  []feedlake.Reject
-	posts    int
-	seq      int64             // of the last post of the run; stays when the batch is emptied
-	bytes    int64             // see weight
-	unnamed  map[string]bool   // sources with deletions in the batch that do not name the row of a post
-	networks map[string]string // source to the platform of its posts, as far as it is known; stays when the batch is emptied
-	langs    languages         // stays when the batch is emptied
+	pages     [][]feedlake.Post
+	rejects   []feedlake.Reject
+	posts     int               // with those that were put aside
+	held      int               // in pages
+	aside     *aside            // nil: nothing was put aside
+	seq       int64             // of the last post of the run; stays when the batch is emptied
+	bytes     int64             // of what is in memory; see weight
+	postBytes int64             // of these: of posts
+	unnamed   map[string]bool   // sources with deletions in the batch that do not name the row of a post
+	networks  map[string]string // source to the platform of its posts, as far as it is known; stays when the batch is emptied
 
 	rules            // stay when the batch is emptied
 	suppressed int64 // records of the batch that were left out as taken down
@@ -35,82 +40,17 @@ type rules struct {
 	pseudonyms *Pseudonyms
 }
 
+// rows counts what is in the batch.
 func (b *batch) rows() int { return b.posts + len(b.rejects) }
 
-// add takes a page's records over. A post that may not enter the lake becomes a
-// reject; one that was taken down leaves no trace but its count.
-func (b *batch) add(p Page, now time.Time, name, runID string) {
-	kept := 0
-	for i := range p.Posts {
-		post := &p.Posts[i]
-		if post.Source == "" {
-			post.Source = name
-		}
-		post.Lang = b.langs.tag(post.Lang)
-		if post.CreatedAt.Before(b.notBefore) && !post.CreatedAt.IsZero() {
-			b.outdated++
-			continue
-		}
-		if b.pseudonyms != nil {
-			b.pseudonyms.Hide(post)
-		}
-		b.networkOf(post)
-		if b.erased.Post(post) {
-			b.suppressed++
-			continue
-		}
-		b.erased.Strip(post)
-		if reason := unfit(post, now); reason != "" {
-			b.reject(feedlake.Reject{Reason: reason, Payload: cmp.Or(post.Payload, post.Text), Position: post.Query}, now, name, runID)
-			continue
-		}
-		post.Own()
-		if post.Deleted && post.ObservedAt.IsZero() { // it is gone now, whenever that was noticed
-			post.ObservedAt = now
-		}
-		post.RunID = runID
-		b.seq++
-		post.Seq, post.Reading = b.seq, b.reading
-		if post.Deleted && (post.Kind == feedlake.KindAccount || post.Kind == feedlake.KindLocal) {
-			b.isUnnamed(post.Source)
-		}
-		b.bytes += weight(post)
-		if kept != i {
-			p.Posts[kept] = *post
-		}
-		kept++
-	}
-	if kept > 0 {
-		b.pages = append(b.pages, p.Posts[:kept])
-		b.posts += kept
-	}
-	for _, r := range p.Rejects {
-		b.reject(r, now, name, runID)
-	}
-}
+// inMemory counts what is in the batch and was not put aside.
+func (b *batch) inMemory() int { return b.held + len(b.rejects) }
 
 // weight is about how much memory a post holds: its text and payload, and the
 // lists, of which a few bytes of payload make an element each.
 func weight(p *feedlake.Post) int64 {
 	const element = 16
 	return int64(len(p.Text) + len(p.Payload) + element*(len(p.Hashtags)+len(p.Mentions)+len(p.URLs)))
-}
-
-func (b *batch) isUnnamed(source string) {
-	if b.unnamed == nil {
-		b.unnamed = map[string]bool{}
-	}
-	b.unnamed[source] = true
-}
-
-func (b *batch) networkOf(p *feedlake.Post) {
-	if p.Network == "" || b.networks[p.Source] == p.Network {
-		return
-	}
-	if b.networks == nil {
-		b.networks = map[string]string{}
-	}
-	b.networks[p.Source] = p.Network
 }
 
 // unfit says why a post may not enter the lake; "" when it may.
@@ -124,7 +64,7 @@ func unfit(p *feedlake.Post, now time.Time) string {
 	return ""
 }
 
-func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
+func (b *batch) reject(r feedlake.Reject, name, runID string) {
 	r.Payload = CutPayload(r.Payload)
 	r.Reason, r.Position = CutPayload(r.Reason), CutPayload(r.Position)
 	r.Source = cmp.Or(r.Source, name)
@@ -137,16 +77,15 @@ func (b *batch) reject(r feedlake.Reject, now time.Time, name, runID string) {
 			return
 		}
 	}
-	if r.RejectedAt.IsZero() {
-		r.RejectedAt = now
-	}
 	r.RunID = runID
 	b.bytes += int64(len(r.Payload))
 	b.rejects = append(b.rejects, r)
 }
 
-// reset empties the batch and lets go of the pages' memory.
-func (b *batch) reset() { *b = batch{rules: b.rules, seq: b.seq, networks: b.networks, langs: b.langs} }
+// next is the empty batch that follows this one.
+func (b *batch) next() batch {
+	return batch{rules: b.rules, seq: b.seq, networks: maps.Clone(b.networks)}
+}
 
 // day counts the UTC days since 1970-01-01.
 func day(t time.Time) int64 {
@@ -165,6 +104,8 @@ type key struct {
 	day    int64
 }
 
+func keyOf(p *feedlake.Post) key { return key{p.Source, day(p.CreatedAt)} }
+
 // span is a run of posts of one partition, side by side in a page.
 type span struct{ page, from, to int32 }
 
@@ -173,7 +114,7 @@ func (b *batch) partitions() (keys []key, spans map[key][]span) {
 	spans = map[key][]span{}
 	for p, posts := range b.pages {
 		for i := 0; i < len(posts); {
-			k := key{posts[i].Source, day(posts[i].CreatedAt)}
+			k := keyOf(&posts[i])
 			from := i
 			for i < len(posts) && posts[i].Source == k.source && day(posts[i].CreatedAt) == k.day {
 				i++
@@ -184,26 +125,50 @@ func (b *batch) partitions() (keys []key, spans map[key][]span) {
 			spans[k] = append(spans[k], span{int32(p), int32(from), int32(i)})
 		}
 	}
-	slices.SortFunc(keys, func(a, b key) int {
-		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.day, b.day))
-	})
+	sortKeys(keys)
 	return keys, spans
 }
 
+func sortKeys(keys []key) {
+	slices.SortFunc(keys, func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.day, b.day))
+	})
+}
+
 // writePosts writes one file for each partition in the batch and returns their
-// paths. The files join the table only with a commit.
-func (b *batch) writePosts(ctx context.Context, l *lake.Lake) ([]string, error) {
+// paths; parallel partitions are written at once. The files join the table only with
+// a commit.
+func (b *batch) writePosts(ctx context.Context, l *lake.Lake, parallel int) ([]string, error) {
 	keys, spans := b.partitions()
-	paths := make([]string, 0, len(keys))
-	loose := make([]feedlake.Post, 0, 512)
-	for _, k := range keys {
-		path, err := b.writePartition(ctx, l, k, spans[k], loose)
-		if err != nil {
-			return nil, err
+	if b.aside != nil {
+		for k := range b.aside.parts {
+			if _, ok := spans[k]; !ok {
+				keys = append(keys, k)
+			}
 		}
-		paths = append(paths, path)
+		sortKeys(keys)
 	}
-	return paths, nil
+	paths := make([]string, len(keys))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	rooms := make(chan []feedlake.Post, parallel) // memory to gather posts in
+	for i, k := range keys {
+		group.Go(func() (err error) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var loose []feedlake.Post
+			select {
+			case loose = <-rooms:
+			default:
+				loose = make([]feedlake.Post, 0, 512)
+			}
+			paths[i], err = b.writePartition(ctx, l, k, spans[k], loose)
+			rooms <- loose[:0]
+			return err
+		})
+	}
+	return paths, group.Wait()
 }
 
 // writePartition writes one partition. Long spans are written where they lie,
@@ -219,6 +184,9 @@ func (b *batch) writePartition(ctx context.Context, l *lake.Lake, k key, spans [
 			w.Abort()
 		}
 	}()
+	if err := b.aside.each(k, w.Write); err != nil {
+		return "", err
+	}
 	for _, s := range spans {
 		posts := b.pages[s.page][s.from:s.to]
 		if len(loose)+len(posts) <= cap(loose) {

@@ -45,14 +45,15 @@ func TestBatchLanguages(t *testing.T) {
 	for i := range posts {
 		posts[i].ID, posts[i].CreatedAt = fmt.Sprint(i), now
 	}
-	b.add(Page{Posts: posts}, now, "s", "run")
+	var langs languages
+	b.take(b.admit(Page{Posts: posts}, now, "s", "run", &langs), "s", "run")
 	for i, want := range []string{"en-US", "", "id", "en-US", "de-x-0"} {
 		if got := b.pages[0][i].Lang; got != want {
 			t.Errorf("post %d landed with language %q, want %q", i, got, want)
 		}
 	}
-	if len(b.langs) > maxLanguages {
-		t.Errorf("%d languages kept, want at most %d", len(b.langs), maxLanguages)
+	if len(langs) > maxLanguages {
+		t.Errorf("%d languages kept, want at most %d", len(langs), maxLanguages)
 	}
 }
 

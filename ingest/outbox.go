@@ -36,27 +36,27 @@ func parseBox(s string) (outbox, error) {
 
 // nextBox writes the batch's rejects and returns the outbox that names them;
 // without rejects the present one stays.
-func (r *run) nextBox(ctx context.Context, id string) (string, error) {
-	if len(r.batch.rejects) == 0 {
-		return r.box, nil
+func (r *run) nextBox(ctx context.Context, f *flight) (string, error) {
+	if len(f.batch.rejects) == 0 {
+		return f.box, nil
 	}
-	path, err := lake.WriteRows(ctx, r.Lake, lake.RawRejects().Name, "", r.batch.rejects)
+	path, err := lake.WriteRows(ctx, r.Lake, lake.RawRejects().Name, "", f.batch.rejects)
 	if err != nil {
 		return "", err
 	}
-	old, err := parseBox(r.box)
+	old, err := parseBox(f.box)
 	if err != nil {
 		return "", err
 	}
-	b, err := json.Marshal(outbox{ID: id, After: old.ID, Files: []string{path}})
+	b, err := json.Marshal(outbox{ID: f.id, After: old.ID, Files: []string{path}})
 	return string(b), err
 }
 
 // deliver adds the rejects of the landed outbox to raw.rejects, once, whoever
 // else tries the same.
-func (r *run) deliver(ctx context.Context) error {
+func (r *run) deliver(ctx context.Context, landed string) error {
 	for range 10 {
-		box, err := parseBox(r.box)
+		box, err := parseBox(landed)
 		if err != nil || box.ID == "" {
 			return err
 		}
@@ -80,7 +80,7 @@ func (r *run) deliver(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if now != r.box { // another run went on, which it does only after it has delivered this box
+		if now != landed { // another run went on, which it does only after it has delivered this box
 			return nil
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/feedlake/feedlake"
@@ -46,6 +45,7 @@ type Options struct {
 	Lake       *lake.Lake
 	BatchRows  int           // records a commit, DefaultBatchRows when 0
 	BatchBytes int64         // text and payload a commit, DefaultBatchBytes when 0
+	Parallel   int           // how many goroutines decode and write, the processors that this process may use when 0; what lands does not depend on it
 	Grace      time.Duration // how long what was read may take to land once ctx has ended, DefaultGrace when 0
 	Now        func() time.Time
 	Log        *slog.Logger
@@ -89,7 +89,7 @@ func Deliver(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	return r.deliver(ctx)
+	return r.deliver(ctx, r.box)
 }
 
 // run is the state of one Run.
@@ -104,6 +104,7 @@ type run struct {
 
 	reading string // landed value of propReading
 	batch   batch
+	flight  *flight // the batch before, which is being landed; nil: none is
 	done    Result
 	read    Result // with what is not committed yet
 }
@@ -114,6 +115,9 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	}
 	if o.BatchBytes == 0 {
 		o.BatchBytes = DefaultBatchBytes
+	}
+	if o.Parallel == 0 {
+		o.Parallel = processors()
 	}
 	if o.Grace == 0 {
 		o.Grace = DefaultGrace
@@ -195,14 +199,20 @@ func (r *run) posts(ctx context.Context, prop string) (string, error) {
 	return v, nil
 }
 
-func (r *run) drain(ctx context.Context) error {
+func (r *run) drain(ctx context.Context) (err error) {
 	landing, end := r.outlast(ctx)
 	defer end()
-	if err := r.deliver(ctx); err != nil { // what an earlier run left between its two commits
+	if err := r.deliver(ctx, r.box); err != nil { // what an earlier run left between its two commits
 		return err
 	}
 	answers, stop := r.pages(ctx, r.cursor)
 	defer stop()
+	defer func() {
+		if bad := r.settle(landing); bad != nil {
+			err = errors.Join(err, bad)
+		}
+		r.batch.release()
+	}()
 	ticks, quiet := r.ticks()
 	defer quiet()
 	for next := r.cursor; ; {
@@ -211,17 +221,17 @@ func (r *run) drain(ctx context.Context) error {
 			if a.err != nil {
 				return r.keep(ctx, landing, next, a.err)
 			}
-			if err := r.take(landing, next, a.page); err != nil {
+			if err := r.take(landing, next, a); err != nil {
 				return err
 			}
 			if next = a.page.Next; a.page.Done {
-				return r.ended(ctx)
+				return cmp.Or(r.settle(landing), r.ended(ctx))
 			}
 		case <-ticks:
 			if r.batch.rows() == 0 {
 				continue
 			}
-			if err := r.flush(landing, next, false); err != nil {
+			if err := errors.Join(r.flush(landing, next, false), r.settle(landing)); err != nil { // what was heard is not told again
 				return err
 			}
 		}
@@ -238,18 +248,27 @@ func (r *run) ended(ctx context.Context) error {
 
 // take adds a page, which was asked for with a cursor, to the batch, and lands that
 // when it is full or the last.
-func (r *run) take(ctx context.Context, from feedlake.Cursor, page Page) error {
-	if rows := len(page.Posts) + len(page.Rejects); page.Next == from && (rows > 0 || !page.Done) {
+func (r *run) take(ctx context.Context, from feedlake.Cursor, a answer) error {
+	page := a.page
+	if rows := a.rows; page.Next == from && (rows > 0 || !page.Done) {
 		return fmt.Errorf("fetch %s from %s: a page of %d records did not move the cursor", r.Name, shown(from), rows)
 	}
 	r.whole = page.Covered
 	r.done.Warning = cmp.Or(r.done.Warning, page.Warning)
-	r.batch.add(page, r.Now(), r.Name, r.RunID)
+	r.batch.take(a.entries, r.Name, r.RunID)
 	r.report(page)
-	if r.batch.rows() >= r.BatchRows || r.batch.bytes >= r.BatchBytes || page.Done {
-		return r.flush(ctx, page.Next, page.Done)
+	switch {
+	case page.Done:
+	case r.batch.inMemory() < r.BatchRows && r.batch.bytes < r.BatchBytes:
+		return nil
+	case r.repeats() && r.batch.spread():
+		err := r.batch.putAside()
+		if err == nil {
+			return nil
+		}
+		r.Log.WarnContext(ctx, "posts of many days land in small files", "source", r.Name, "err", err)
 	}
-	return nil
+	return r.flush(ctx, page.Next, page.Done)
 }
 
 // keep lands what was read before the source failed, or the run was to end: it may
@@ -261,107 +280,26 @@ func (r *run) keep(ctx, landing context.Context, next feedlake.Cursor, failure e
 	return errors.Join(failure, r.flush(landing, next, false))
 }
 
+// repeats reports whether what a crash loses costs nothing to be read again.
+func (r *run) repeats() bool {
+	_, ok := r.Source.(Cutter)
+	return ok
+}
+
 func (r *run) report(p Page) {
 	r.read = r.done
-	r.read.Posts += int64(r.batch.posts)
-	r.read.Rejects += int64(len(r.batch.rejects))
+	for _, b := range r.open() {
+		r.read.Posts += int64(b.posts)
+		r.read.Rejects += int64(len(b.rejects))
+	}
 	if r.Progress != nil {
 		r.Progress(p.Progress, r.read)
 	}
 }
 
-// answer is what a source said.
-type answer struct {
-	page Page
-	err  error
-}
-
-// pages fetches one page ahead: the next is read while the last is written. It
-// ends with the last page or an error, which there is when ctx ends. stop waits for
-// the source.
-func (r *run) pages(ctx context.Context, from feedlake.Cursor) (answers <-chan answer, stop func()) {
-	ctx, end := context.WithCancel(ctx)
-	var (
-		out   = make(chan answer)
-		quit  = make(chan struct{})
-		group sync.WaitGroup
-	)
-	group.Go(func() {
-		for {
-			page, err := Page{}, r.ended(ctx)
-			if err == nil {
-				page, err = r.fetch(ctx, from)
-			}
-			select {
-			case out <- answer{page, err}:
-			case <-quit:
-				return
-			}
-			if err != nil || page.Done {
-				return
-			}
-			from = page.Next
-		}
-	})
-	return out, func() { close(quit); end(); group.Wait() }
-}
-
-// fetch asks the source for a page, again when it says that this may help.
-func (r *run) fetch(ctx context.Context, from feedlake.Cursor) (page Page, err error) {
-	again := Retry{Name: r.Name, Log: r.Log, Sleep: r.Sleep, Jitter: r.Jitter}
-	err = again.Do(ctx, func(ctx context.Context) (err error) {
-		page, err = r.Source.Fetch(ctx, from)
-		return err
-	})
-	if err != nil {
-		return Page{}, fmt.Errorf("fetch %s from %s: %w", r.Name, shown(from), err)
-	}
-	return page, nil
-}
-
-// flush lands the batch: its files first, then one commit that adds the posts
-// and moves the cursor, then the rejects.
-func (r *run) flush(ctx context.Context, to feedlake.Cursor, done bool) error {
-	place, left, err := r.placeAt(to, done)
-	if err != nil || place == r.place {
-		return err
-	}
-	began := r.Now()
-	added, err := r.batch.writePosts(ctx, r.Lake)
-	if err != nil {
-		return fmt.Errorf("land %s: %w", r.Name, err)
-	}
-	id := fmt.Sprintf("ingest/%s/%s/%s/%d", r.Name, r.RunID, r.nonce, r.done.Commits)
-	box, err := r.nextBox(ctx, id)
-	if err != nil {
-		return fmt.Errorf("land %s: %w", r.Name, err)
-	}
-	set := map[string]string{r.prop() + r.Name: place, propOutbox + r.Name: box}
-	for source := range r.batch.unnamed {
-		set[PropWithdraw+source] = "due " + id
-	}
-	for source, network := range r.batch.networks {
-		set[lake.PropertyNetwork+source] = network
-	}
-	s, err := r.Lake.Commit(ctx, lake.Commit{
-		Table: lake.RawPosts().Name, ID: id, Add: added, Set: set,
-		Expect:  map[string]string{r.prop() + r.Name: r.place, propOutbox + r.Name: r.box, propReading + r.Name: r.reading},
-		Summary: map[string]string{lake.SummaryRunID: r.RunID, "feedlake.source": r.Name},
-	})
-	if err != nil {
-		return fmt.Errorf("land %s: %w", r.Name, err)
-	}
-	posts, rejects := r.batch.posts, len(r.batch.rejects)
-	r.cursor, r.place, r.left, r.box = to, place, left, box
-	r.done.Commits++
-	r.done.Posts += int64(posts)
-	r.done.Rejects += int64(rejects)
-	r.done.Suppressed += r.batch.suppressed
-	r.done.Outdated += r.batch.outdated
-	r.done.Snapshot = s.ID
-	r.batch.reset()
-	r.Log.InfoContext(ctx, "batch landed", "source", r.Name, "rows", posts, "rejects", rejects, "suppressed", r.done.Suppressed, "snapshot", s.ID, "took", r.Now().Sub(began))
-	return r.deliver(ctx)
+// fetchError says where a source failed.
+func fetchError(name string, from feedlake.Cursor, err error) error {
+	return fmt.Errorf("fetch %s from %s: %w", name, shown(from), err)
 }
 
 // shown spells a cursor for a message.

@@ -96,7 +96,7 @@ func (l *Lake) ready(ctx context.Context, c Commit) (s Snapshot, t *table.Table,
 	if t, err = l.load(ctx, c.Table, l.catalog(c.Expect)); err != nil {
 		return Snapshot{}, nil, false, err
 	}
-	if s, ok := landed(t, c); ok {
+	if s, ok := l.landedBefore(t, c); ok {
 		return s, t, true, nil
 	}
 	if err := (propertyGuard{c.Expect}).Validate(t.Metadata()); err != nil {
@@ -121,19 +121,13 @@ func (l *Lake) attempt(ctx context.Context, c Commit) (Snapshot, error) {
 	return l.resolve(ctx, c, err)
 }
 
-// landed looks for an earlier commit of the same change. What a restore took
-// away may land again.
-func landed(t *table.Table, c Commit) (Snapshot, bool) {
+// landedBefore looks for an earlier commit of the same change. What a restore
+// took away may land again.
+func (l *Lake) landedBefore(t *table.Table, c Commit) (Snapshot, bool) {
 	if c.ID == "" {
 		return Snapshot{}, false
 	}
-	undone := undoneBy(t.Metadata())
-	for _, s := range t.Metadata().Snapshots() {
-		if s.Summary != nil && s.Summary.Properties[summaryCommitID] == c.ID && !undone[s.SnapshotID] {
-			return snapshotOf(&s), true
-		}
-	}
-	return Snapshot{}, false
+	return l.landed.find(c.Table, t.Metadata(), c.ID)
 }
 
 // tryCommit builds the change on t and lands it, or fails with
@@ -166,7 +160,10 @@ func (l *Lake) tryCommit(ctx context.Context, t *table.Table, c Commit) (Snapsho
 	case len(leave) > 0:
 		err = tx.ReplaceDataFiles(ctx, leave, l.locations(add), props)
 	case len(add) > 0:
-		err = tx.AddFiles(ctx, l.locations(add), props, false)
+		// A new file's name was never used, and the ID keeps a change from landing
+		// twice: only other changes look through all files of the table for theirs.
+		fresh := c.ID != "" && c.Summary[summaryRestored] == ""
+		err = tx.AddFiles(ctx, l.locations(add), props, fresh)
 	case len(c.Set) == 0:
 		return snapshotOf(t.CurrentSnapshot()), nil
 	}
@@ -263,7 +260,7 @@ func (l *Lake) resolve(ctx context.Context, c Commit, cause error) (Snapshot, er
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("%w: %w", feedlake.ErrUnknown, cause)
 	}
-	if s, ok := landed(t, c); ok {
+	if s, ok := l.landedBefore(t, c); ok {
 		return s, nil
 	}
 	if len(c.Add) == 0 && len(c.Set) > 0 && (propertyGuard{c.Set}).Validate(t.Metadata()) == nil {

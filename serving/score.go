@@ -2,7 +2,6 @@ package serving
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -51,6 +50,7 @@ type ScoreOptions struct {
 	// Open opens a version; feedlake.ErrNotFound or feedlake.ErrConfig say that it
 	// cannot be used any more. Each version is opened once, when it is needed.
 	Open      func(ctx context.Context, version int) (Judge, error)
+	Shard     Shard // look at these partitions alone; several shards may be scored at once
 	Again     *Days // judge these days again with Version; nil: none
 	RunID     string
 	BatchRows int // rows between two commits; 0 is 200,000
@@ -149,7 +149,7 @@ type scoring struct {
 	cache    *scoreCache
 	readers  *semaphore.Weighted // partitions that are read at once
 	total    int64               // posts to look at
-	ticket   string              // as the last commit left it
+	expect   map[string]string   // tickets, as the last commit left them
 	pending  ScoreResult         // of rows in files that are not committed
 	rows     int                 // in those files
 	files    []string
@@ -162,11 +162,11 @@ func (s *scoring) run(ctx context.Context) error {
 		return err
 	}
 	s.res.Snapshot = cur.ID
-	if s.ticket, err = s.Lake.Property(ctx, scoredTable, scoredTicket); err != nil {
+	if err := s.tickets(ctx); err != nil {
 		return err
 	}
 	parts, err := s.changed(ctx, cur.ID)
-	if err != nil || len(parts) == 0 {
+	if err != nil || len(parts) == 0 && s.Shard.Of == 0 { // an empty shard is done, too
 		return err
 	}
 	for _, p := range parts {
@@ -179,11 +179,7 @@ func (s *scoring) run(ctx context.Context) error {
 	if s.Again != nil { // other days may wait still
 		return s.commit(ctx, nil)
 	}
-	state, err := json.Marshal(scored{s.Version, cur.ID, scoredShape})
-	if err != nil {
-		return err
-	}
-	return s.commit(ctx, map[string]string{s.state(): string(state)})
+	return s.finish(ctx)
 }
 
 // take counts a partition in, and commits when there is enough to commit.
@@ -269,13 +265,23 @@ func (s *scoring) todo(ctx context.Context, snapshot int64) (list []lake.Partiti
 		list, err = s.Lake.Changed(ctx, scoredInput, 0, snapshot)
 		return slices.DeleteFunc(list, func(p lake.Partition) bool {
 			day, _ := p.Value("day")
-			return !s.Again.holds(day)
+			return !s.Again.holds(day) || !s.Shard.Holds(p)
 		}), true, err
 	}
-	list, was, err := changedSince(ctx, s.Lake, scoredInput, scoredTable, s.state(), snapshot)
+	key := s.state()
+	if s.Shard.Of > 0 { // its own state is the newer one: the whole takes it away
+		own, err := s.Lake.Property(ctx, scoredTable, key+s.Shard.suffix())
+		if err != nil {
+			return nil, false, err
+		}
+		if own != "" {
+			key += s.Shard.suffix()
+		}
+	}
+	list, was, err := changedSince(ctx, s.Lake, scoredInput, scoredTable, key, snapshot)
 	if err == nil && was.Snapshot != 0 && was.Shape < scoredShape {
 		list, err = s.Lake.Changed(ctx, scoredInput, 0, snapshot)
-		return list, true, err
+		again = true
 	}
-	return list, false, err
+	return slices.DeleteFunc(list, func(p lake.Partition) bool { return !s.Shard.Holds(p) }), again, err
 }

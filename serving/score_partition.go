@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
 )
@@ -241,19 +242,28 @@ func (s *scoring) commit(ctx context.Context, state map[string]string) error {
 	}
 	ticket, files := rand.Text(), s.files
 	s.files = nil // from here on they may be in the table
-	set := map[string]string{scoredTicket: ticket}
+	renewed := s.renew(ticket)
+	set := maps.Clone(renewed)
 	maps.Copy(set, state)
 	_, err := s.Lake.Commit(ctx, lake.Commit{
-		Table: scoredTable, ID: "score " + ticket, Add: files, Replace: s.replaced, Set: set, Expect: map[string]string{scoredTicket: s.ticket},
+		Table: scoredTable, ID: "score " + ticket, Add: files, Replace: s.replaced, Set: set, Expect: s.expect,
 		Summary: map[string]string{
 			lake.SummaryRunID: s.RunID, lake.SummaryModel: fmt.Sprintf("%s@%d", s.Model, s.Version),
 			lake.SummaryInputs: fmt.Sprintf("%s@%d", scoredInput, s.res.Snapshot),
 		},
 	})
 	if err != nil {
+		if errors.Is(err, feedlake.ErrConflict) {
+			s.files = files // sure to be in no snapshot
+		}
 		return err
 	}
 	s.res.Scored, s.res.Language, s.res.Empty = s.res.Scored+s.pending.Scored, s.res.Language+s.pending.Language, s.res.Empty+s.pending.Empty
-	s.ticket, s.replaced, s.pending, s.rows = ticket, nil, ScoreResult{}, 0
+	for key, value := range renewed {
+		if _, ours := s.expect[key]; ours {
+			s.expect[key] = value
+		}
+	}
+	s.replaced, s.pending, s.rows = nil, ScoreResult{}, 0
 	return nil
 }

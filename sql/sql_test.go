@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-func load(t *testing.T) *transforms.Graph {
+func load(t testing.TB) *transforms.Graph {
 	t.Helper()
 	g, err := transforms.Load(sql.Models)
 	if err != nil {
@@ -72,12 +72,18 @@ func TestStatesOfRuns(t *testing.T) {
 	}
 }
 
-// TestHistories holds the rules of identity and versions on random histories.
-func TestHistories(t *testing.T) {
+// TestGrowth holds tables that grow batch by batch against tables that are built
+// whole.
+func TestGrowth(t *testing.T) {
 	t.Run("posts", func(t *testing.T) {
-		enginetest.Histories(t, load(t), openDuckDB, 4, "features.posts", "marts.volume")
+		enginetest.Growth(t, load(t), openDuckDB, 2, 30, "features.posts", "features.entities", "marts.volume")
 	})
 	t.Run("every table", func(t *testing.T) {
-		enginetest.Histories(t, load(t), openDuckDB, 1)
+		enginetest.Growth(t, load(t), openDuckDB, 1, 10)
 	})
+}
+
+// TestHistories holds the rules of identity and versions on random histories.
+func TestHistories(t *testing.T) {
+	enginetest.Histories(t, load(t), openDuckDB, 4)
 }

@@ -26,7 +26,8 @@ func (e *Estimate) add(o Estimate) {
 	e.Bytes += o.Bytes
 }
 
-// Plan estimates Run(ctx, o) without computing anything; o.Engine may be nil. A
+// Plan estimates Run(ctx, o) without computing anything; o.Engine may be nil. What
+// came to raw.posts is taken for new posts: whether it is would have to be looked up. A
 // model whose input is itself to be computed in the run is taken to read as much
 // as that input reads: outputs are seldom larger than what they are made from.
 func Plan(ctx context.Context, o Options) (Estimate, error) {
@@ -37,7 +38,7 @@ func Plan(ctx context.Context, o Options) (Estimate, error) {
 	if o.MaxRows == 0 {
 		o.MaxRows = DefaultMaxRows
 	}
-	r := &runner{Options: o, files: newMemo[fileKey, []lake.File](), changes: newMemo[changeKey, []lake.Partition]()}
+	r := &runner{Options: o, files: newMemo[fileKey, []lake.File](), changes: newMemo[changeKey, []lake.Difference](), guess: true}
 	var total Estimate
 	byModel := map[string]Estimate{}
 	for i := range models {
@@ -90,10 +91,11 @@ func (r *runner) known(ctx context.Context, m *Model) (Estimate, error) {
 		return Estimate{}, err
 	}
 	p := makePlan(m, st, inputs, output, r.Full)
+	r.grow(ctx, m, &st, inputs, &p)
 	if p.nothing() {
 		return Estimate{}, nil
 	}
-	e := Estimate{Partitions: len(p.partitions)}
+	e := Estimate{Partitions: p.count()}
 	for _, c := range chunks(m, p, inputs, r.MaxRows) {
 		for _, files := range c.inputs {
 			for _, f := range files {

@@ -55,11 +55,28 @@ func twoModels(r *rig) {
 	r.models(string(text), strings.ReplaceAll(countLong, "features.long", "features.posts"))
 }
 
+// grow lands new posts alone, in a day that has some.
+func grow(r *rig) {
+	r.land(post("a2", "01-01", "late #rust"), post("c1", "01-01", "later"))
+}
+
 // TestWholeEveryFaultHeals fails storage operation i of a run, for every i, before
 // and after its effect; the next run must leave the same rows as a run that
-// nothing disturbed.
+// nothing disturbed: where partitions are replaced, and where they grow.
 func TestWholeEveryFaultHeals(t *testing.T) {
 	t.Parallel()
+	for name, c := range map[string]struct {
+		land  func(*rig)
+		grown int
+	}{"replaced": {change, 0}, "grown": {grow, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			everyFaultHeals(t, c.land, c.grown)
+		})
+	}
+}
+
+func everyFaultHeals(t *testing.T, land func(*rig), grown int) {
 	engine := openEngine(t)
 	dir, saved := filepath.Join(t.TempDir(), "lake"), filepath.Join(t.TempDir(), "saved")
 	open := func(f *faulty) *rig {
@@ -70,13 +87,15 @@ func TestWholeEveryFaultHeals(t *testing.T) {
 	r := open(&faulty{}) // a lake with news, saved to begin from again and again: its paths are absolute
 	r.land(post("a1", "01-01", "hello #go"), post("b1", "01-02", "bye #go"))
 	r.mustTransform()
-	change(r)
+	land(r)
 	r.close()
 	if err := os.CopyFS(saved, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
 	r = open(&faulty{})
-	r.mustTransform()
+	if got := of(t, r.mustTransform(), "features.posts").Grown; got != grown {
+		t.Fatalf("%d partitions grew, want %d", got, grown)
+	}
 	want := r.tables()
 	r.close()
 	for _, after := range []bool{false, true} {
@@ -156,12 +175,22 @@ func assertCommitted(t *testing.T, r *rig, rep transforms.Report, i int64) {
 // and wants the next run of the same window to leave the same rows.
 func TestWholeKilledBetweenModels(t *testing.T) {
 	t.Parallel()
+	for name, land := range map[string]func(*rig){"replaced": change, "grown": func(r *rig) {
+		r.mustTransform()
+		r.opts.RunID = ""
+		grow(r)
+	}} {
+		t.Run(name, func(t *testing.T) { killedBetweenModels(t, land) })
+	}
+}
+
+func killedBetweenModels(t *testing.T, land func(*rig)) {
 	engine := openEngine(t)
 	build := func(t *testing.T) *rig {
 		r := newRigWith(t, engine, nil)
 		twoModels(r)
 		r.land(post("a1", "01-01", "hello #go"), post("b1", "01-02", "bye #go"))
-		change(r)
+		land(r)
 		return r
 	}
 	calm := build(t)

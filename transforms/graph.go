@@ -69,6 +69,7 @@ func LoadWith(fsys fs.FS, macros string, tables ...string) (*Graph, error) {
 	}
 	for i := range g.models {
 		faults = append(faults, g.checkInputs(&g.models[i], known)...)
+		faults = append(faults, g.checkGrowth(&g.models[i])...)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 
 // headKeys are the keys that a head may have; "column" carries a name too.
 func headKeys() []string {
-	return []string{"model", "about", "inputs", "partition", "key", "additive", "column", "check"}
+	return []string{"model", "about", "inputs", "partition", "key", "grows", "additive", "column", "check"}
 }
 
 // head is the parser's state: where it is, and what it has seen.
@@ -28,6 +28,7 @@ type head struct {
 func ParseModel(file string, text []byte) (Model, error) {
 	lines := strings.Split(strings.ReplaceAll(strings.TrimPrefix(string(text), "\ufeff"), "\r\n", "\n"), "\n")
 	h := head{model: Model{File: file, Columns: map[string]string{}}, file: file, seen: map[string]int{}}
+	h.model.Grows = ByPartition
 	n := 0
 	for n < len(lines) && strings.TrimSpace(lines[n]) == "" {
 		n++
@@ -59,7 +60,7 @@ func (h *head) parseLine(line string) error {
 	key, value = strings.TrimSpace(key), strings.TrimSpace(value)
 	word, name, _ := strings.Cut(key, " ")
 	if !ok || !slices.Contains(headKeys(), word) || (name != "") != (word == "column") {
-		return h.fail("the head's lines are '-- key: value' with one of the keys model, about, inputs, partition, key, additive, 'column <name>', check; "+
+		return h.fail("the head's lines are '-- key: value' with one of the keys model, about, inputs, partition, key, grows, additive, 'column <name>', check; "+
 			"an empty line ends the head", "head key %q is not known", key)
 	}
 	if value == "" {
@@ -80,6 +81,8 @@ func (h *head) parseLine(line string) error {
 		return h.parseColumns(value, &h.model.Partition)
 	case "key":
 		return h.parseColumns(value, &h.model.Key)
+	case "grows":
+		return h.parseGrowth(value)
 	case "additive":
 		return h.parseColumns(value, &h.model.Additive)
 	case "column":
@@ -123,7 +126,7 @@ func (h *head) parseName(value string) error {
 
 func (h *head) parseInputs(value string) error {
 	const hint = "write the tables with commas between them, each with an optional look-back: features.entities back=28d, " +
-		"or the word lookup"
+		"or the word lookup or living"
 	for item := range strings.SplitSeq(value, ",") {
 		words := strings.Fields(item)
 		if len(words) == 0 || len(words) > 2 || !isTable(words[0]) {
@@ -136,6 +139,8 @@ func (h *head) parseInputs(value string) error {
 		switch {
 		case len(words) == 2 && words[1] == "lookup":
 			in.Lookup = true
+		case len(words) == 2 && words[1] == "living":
+			in.Living = true
 		case len(words) == 2:
 			days, ok := strings.CutPrefix(words[1], "back=")
 			n, err := strconv.Atoi(strings.TrimSuffix(days, "d"))
@@ -146,6 +151,17 @@ func (h *head) parseInputs(value string) error {
 		}
 		h.model.Inputs = append(h.model.Inputs, in)
 	}
+	return nil
+}
+
+// parseGrowth reads what new input rows cost the model.
+func (h *head) parseGrowth(value string) error {
+	g := Growth(value)
+	if !slices.Contains([]Growth{ByPartition, ByRows, ByHours}, g) {
+		return h.fail("write rows (a row depends on its own input row), hours (on the input rows of its hour) or partition (on all of its partition)",
+			"growth %q is not known", value)
+	}
+	h.model.Grows = g
 	return nil
 }
 

@@ -42,7 +42,7 @@ func TestParseModel(t *testing.T) {
 	want := Model{
 		Name: "features.tags", About: "one line for people", File: "features/tags.sql", Line: 16, Hash: got.Hash, SQL: got.SQL,
 		Inputs:    []Input{{Table: "features.entities", Back: 28}, {Table: "raw.posts"}},
-		Partition: []string{"source", "day"}, Key: []string{"source", "id"},
+		Partition: []string{"source", "day"}, Key: []string{"source", "id"}, Grows: ByPartition,
 		Columns: map[string]string{"source": "where it comes from", "day": "UTC day", "id": "the id: unique", "n": "posts"},
 		Order:   []string{"source", "day", "id", "n"},
 		Checks: []Check{

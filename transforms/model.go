@@ -24,11 +24,24 @@ type Model struct {
 	Inputs    []Input           // in the order of the head
 	Partition []string          // column names; empty: one partition
 	Key       []string          // columns that identify a row
+	Grows     Growth            // what new input rows cost
 	Additive  []string          // columns whose values may be summed over rows
 	Checks    []Check           // run on each partition before it is published
 	Columns   map[string]string // meaning of each documented column
 	Order     []string          // the documented columns in the order of the head
 }
+
+// Growth says what new rows in an input partition cost a model.
+type Growth string
+
+// Growths of models. What a head says is held against the SELECT (see Load), and a
+// run takes the cheap way only where it can prove that the table comes out as if
+// its partition had been computed whole.
+const (
+	ByPartition Growth = "partition" // a row may depend on any input row of its partition, which is computed whole
+	ByRows      Growth = "rows"      // a row depends on the input rows of one key: new keys are appended
+	ByHours     Growth = "hours"     // a row depends on the input rows of its hour: the hours of new rows are computed
+)
 
 // Input is a table that a model reads.
 type Input struct {
@@ -38,6 +51,10 @@ type Input struct {
 	// input names them, such as what is known of a model version: new rows of it
 	// alone compute nothing anew.
 	Lookup bool
+	// Living marks a table of versions of posts (id, created_at, deleted) of which the
+	// model shows those that are not deleted: deletions alone, of posts that their
+	// partition does not hold, compute nothing anew.
+	Living bool
 }
 
 // ID names the model as rows remember it: "features.posts@<hash>".

@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,19 +19,34 @@ type source struct {
 	back     int
 	snapshot int64
 	columns  []lake.Column
-	files    []lake.File      // of snapshot
-	changed  []lake.Partition // since the snapshot that the output was made from
+	lookup   bool
+	files    []lake.File       // of snapshot
+	changed  []lake.Difference // since the snapshot that the output was made from
 }
 
 // plan says which output partitions to compute.
 type plan struct {
 	reason     string
 	all        bool             // the model or its inputs leave the partitions open: compute everything at once
-	partitions []lake.Partition // by day, then by name; empty with all
+	partitions []lake.Partition // computed whole; by day, then by name; empty with all
+	grown      []lake.Partition // of which new input rows are computed, and appended; in the same order
+	hourly     []hourly         // of which some hours are computed
 }
 
+// reasonChanged is the reason of a plan that the difference of the inputs decides.
+const reasonChanged = "inputs changed"
+
 // nothing reports whether there is no work.
-func (p *plan) nothing() bool { return !p.all && len(p.partitions) == 0 }
+func (p *plan) nothing() bool { return !p.all && len(p.partitions)+len(p.grown)+len(p.hourly) == 0 }
+
+// count is how many partitions are to be computed, in whole or in part.
+func (p *plan) count() int {
+	n := len(p.partitions) + len(p.grown)
+	for _, h := range p.hourly {
+		n += len(h.partitions)
+	}
+	return n
+}
 
 // mapping relates the partitions of one input to those of the output by the
 // columns that both have. An input without such columns feeds every partition.
@@ -46,7 +62,7 @@ func newMapping(m *Model, s *source) mapping {
 	case len(s.files) > 0:
 		have = partitionColumns(s.files[0].Partition)
 	case len(s.changed) > 0:
-		have = partitionColumns(s.changed[0])
+		have = partitionColumns(s.changed[0].Partition)
 	}
 	for _, c := range m.Partition {
 		if slices.Contains(have, c) {
@@ -122,7 +138,7 @@ func makePlan(m *Model, st state, inputs []source, output []lake.File, full bool
 	for i := range inputs {
 		markDirty(m, &inputs[i], candidates, dirty)
 	}
-	p := plan{reason: "inputs changed"}
+	p := plan{reason: reasonChanged}
 	for _, c := range candidates {
 		if dirty[c] {
 			p.partitions = append(p.partitions, c)
@@ -157,7 +173,7 @@ func openReason(reason string, st state, inputs []source) string {
 	case reason != "":
 		return reason
 	case anyChanged(inputs):
-		return "inputs changed"
+		return reasonChanged
 	case len(st.Held) > 0:
 		return "held back before"
 	}
@@ -204,9 +220,9 @@ func byDay(a, b lake.Partition) int {
 func markDirty(m *Model, s *source, candidates []lake.Partition, dirty map[lake.Partition]bool) {
 	g := newMapping(m, s)
 	keys := map[lake.Partition]bool{}
-	for _, p := range s.changed {
+	for _, d := range s.changed {
 		for k := 0; k <= g.back; k++ {
-			keys[g.project(p, k)] = true
+			keys[g.project(d.Partition, k)] = true
 		}
 	}
 	if len(keys) == 0 {
@@ -248,6 +264,8 @@ func (f *feeder) need(p lake.Partition, yield func(file int, own bool)) {
 // chunk is what one query computes.
 type chunk struct {
 	partitions []lake.Partition // nil: all
+	grown      bool             // inputs are the new rows alone
+	hours      []time.Time      // computed of the partitions; nil: all
 	inputs     map[string][]lake.File
 	rows       int64 // of inputs
 }
@@ -259,7 +277,28 @@ const maxPartitions = 64
 // chunks parts a plan into queries of about maxRows input rows. Rows of a
 // look-back are read again by the next chunk, so a chunk goes on until its own
 // rows are as many: reading at most doubles, however long the look-back.
+//
+// What grows is computed in queries of its own, over the new rows, or a day at a
+// time over the rows of the hours in question.
 func chunks(m *Model, p plan, inputs []source, maxRows int64) []chunk {
+	if len(p.hourly) > 0 {
+		out := chunks(m, plan{partitions: p.partitions}, inputs, maxRows)
+		for _, h := range p.hourly {
+			for _, c := range chunks(m, plan{partitions: h.partitions}, inputs, math.MaxInt64) {
+				c.hours = h.hours
+				out = append(out, c)
+			}
+		}
+		return out
+	}
+	if len(p.grown) > 0 {
+		out := chunks(m, plan{partitions: p.partitions}, inputs, maxRows)
+		for _, c := range chunks(m, plan{partitions: p.grown}, grownInputs(m, inputs), maxRows) {
+			c.grown = true
+			out = append(out, c)
+		}
+		return out
+	}
 	if p.all {
 		whole := chunk{inputs: map[string][]lake.File{}}
 		for _, s := range inputs {

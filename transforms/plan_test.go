@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,10 +56,21 @@ type moved struct {
 	before, files []lake.File
 }
 
+// differences is what lake.Differences says of two plans.
+func differences(before, after []lake.File) (out []lake.Difference) {
+	without := func(a, b []lake.File, p lake.Partition) []lake.File {
+		return slices.DeleteFunc(slices.Clone(a), func(f lake.File) bool { return f.Partition != p || slices.Contains(b, f) })
+	}
+	for _, p := range lake.Diff(before, after) {
+		out = append(out, lake.Difference{Partition: p, Added: without(after, before, p), Removed: without(before, after, p)})
+	}
+	return out
+}
+
 func sources(list []moved) []source {
 	out := make([]source, len(list))
 	for i, m := range list {
-		out[i] = source{table: m.table, back: m.back, files: m.files, changed: lake.Diff(m.before, m.files)}
+		out[i] = source{table: m.table, back: m.back, files: m.files, changed: differences(m.before, m.files)}
 	}
 	return out
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/feedlake/feedlake/transforms"
 )
 
-// TestRealTweets builds every model over 96,474 real tweets: no check fails, and
+// TestWholeRealTweets builds every model over 96,474 real tweets: no check fails, and
 // the tables agree on how many there are.
-func TestRealTweets(t *testing.T) {
+func TestWholeRealTweets(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	landTweets(r, 1)

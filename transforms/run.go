@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 	o.Parallel = cmp.Or(o.Parallel, runtime.GOMAXPROCS(0))
 	r := &runner{
 		Options: o, verify: &verifier{lake: o.Lake, temp: o.TempDir, threads: o.Parallel}, slots: semaphore.NewWeighted(int64(o.Parallel)),
-		files: newMemo[fileKey, []lake.File](), changes: newMemo[changeKey, []lake.Partition](),
+		files: newMemo[fileKey, []lake.File](), changes: newMemo[changeKey, []lake.Difference](),
 	}
 	defer func() { err = errors.Join(err, r.verify.close()) }()
 	if err := r.scattered(ctx, models); err != nil {
@@ -95,10 +95,12 @@ func Run(ctx context.Context, o Options) (rep Report, err error) {
 type runner struct {
 	Options
 	verify  *verifier
-	slots   *semaphore.Weighted                // one for each query at once
-	files   *memo[fileKey, []lake.File]        // plans of this run: models share inputs
-	changes *memo[changeKey, []lake.Partition] // likewise
-	telling sync.Mutex                         // of Progress
+	slots   *semaphore.Weighted                 // one for each query at once
+	files   *memo[fileKey, []lake.File]         // plans of this run: models share inputs
+	changes *memo[changeKey, []lake.Difference] // likewise
+	telling sync.Mutex                          // of Progress
+	arrived *arrivals                           // what came to raw.posts; nil: not known
+	guess   bool                                // take it for new posts, nothing is computed
 }
 
 type fileKey struct {
@@ -166,14 +168,27 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 	if err != nil {
 		return err
 	}
+	idle, err := r.idle(ctx, m, &st, inputs)
+	if err != nil {
+		return err
+	}
 	output, err := r.filesAt(ctx, m.Name, st.Base)
 	if err != nil {
 		return err
 	}
 	b := &build{runner: r, m: m, st: st, inputs: inputs, output: output, rep: rep, at: at}
 	b.plan = makePlan(m, st, inputs, output, r.Full)
+	r.grow(ctx, m, &st, inputs, &b.plan)
+	if err := r.growHours(ctx, m, &st, inputs, output, &b.plan); err != nil {
+		return err
+	}
 	if st.Built && b.plan.nothing() && len(st.Held) == 0 {
 		rep.State, rep.Snapshot = UpToDate, st.Base
+		if idle { // what was looked at is not looked at again
+			if err := b.settle(ctx); err != nil {
+				return err
+			}
+		}
 		return b.freshness(ctx, output)
 	}
 	rep.Reason = b.plan.reason
@@ -185,22 +200,22 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 func (r *runner) pin(ctx context.Context, m *Model, st *state) ([]source, error) {
 	inputs := make([]source, len(m.Inputs))
 	for i, in := range m.Inputs {
-		cur, err := r.Lake.Current(ctx, in.Table)
+		cur, err := r.current(ctx, in.Table, st.Inputs[in.Table])
 		if err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
 		}
-		s := source{table: in.Table, back: in.Back, snapshot: cur.ID}
+		s := source{table: in.Table, back: in.Back, lookup: in.Lookup, snapshot: cur}
 		if s.columns, err = r.Lake.Columns(ctx, in.Table); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
 		}
-		if s.files, err = r.filesAt(ctx, in.Table, cur.ID); err != nil {
+		if s.files, err = r.filesAt(ctx, in.Table, cur); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
 		}
 		if in.Lookup {
 			inputs[i] = s
 			continue
 		}
-		s.changed, err = r.changedSince(ctx, in.Table, st.Inputs[in.Table], cur.ID)
+		s.changed, err = r.changedSince(ctx, in.Table, st.Inputs[in.Table], cur)
 		switch {
 		case errors.Is(err, feedlake.ErrNotFound):
 			st.Lost = fmt.Sprintf("snapshot %d of %s is gone", st.Inputs[in.Table], in.Table)
@@ -212,12 +227,23 @@ func (r *runner) pin(ctx context.Context, m *Model, st *state) ([]source, error)
 	return inputs, nil
 }
 
+// current is the snapshot of an input that this run reads. raw.posts, to which
+// others land meanwhile, is read as it was when the run looked at what came to it,
+// unless the output was made from something else than that look began with.
+func (r *runner) current(ctx context.Context, table string, made int64) (int64, error) {
+	if a := r.arrived; table == lake.RawPosts().Name && a != nil && r.covers(ctx, a, made, a.until) {
+		return a.until, nil
+	}
+	cur, err := r.Lake.Current(ctx, table)
+	return cur.ID, err
+}
+
 // filesAt plans a snapshot once per run.
 func (r *runner) filesAt(ctx context.Context, table string, snapshot int64) ([]lake.File, error) {
 	return r.files.get(fileKey{table, snapshot}, func() ([]lake.File, error) { return r.Lake.Files(ctx, table, snapshot) })
 }
 
 // changedSince compares two snapshots of a table once per run.
-func (r *runner) changedSince(ctx context.Context, table string, before, after int64) ([]lake.Partition, error) {
-	return r.changes.get(changeKey{table, before, after}, func() ([]lake.Partition, error) { return r.Lake.Changed(ctx, table, before, after) })
+func (r *runner) changedSince(ctx context.Context, table string, before, after int64) ([]lake.Difference, error) {
+	return r.changes.get(changeKey{table, before, after}, func() ([]lake.Difference, error) { return r.Lake.Differences(ctx, table, before, after) })
 }

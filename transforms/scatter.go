@@ -47,6 +47,7 @@ func (r *runner) scattered(ctx context.Context, models []Model) error {
 	}
 	err := r.scatter(ctx)
 	if errors.Is(err, feedlake.ErrConflict) { // another run was faster: look at what it left
+		r.arrived = nil
 		err = r.scatter(ctx)
 	}
 	if err != nil {
@@ -60,6 +61,14 @@ func (r *runner) scatter(ctx context.Context) (err error) {
 	s := &scatter{runner: r}
 	if ready, err := s.pin(ctx); err != nil || !ready {
 		return err
+	}
+	if !s.whole() {
+		came := r.arrivals(ctx, &s.raw, s.st.Inputs[s.raw.table], s.network)
+		r.arrived = came
+		if came != nil && len(came.known) == 0 {
+			_, _, err := s.publish(ctx, nil)
+			return err
+		}
 	}
 	var spill string
 	if s.db, spill, err = openSpilling(ctx, r.TempDir, "scatter-", scatterMemory, r.Parallel); err != nil {
@@ -159,42 +168,44 @@ func (s *scatter) exec(ctx context.Context, statement string, whole bool) error 
 
 // views shows DuckDB the files, and the groups of sources.
 func (s *scatter) views(ctx context.Context, whole bool) error {
-	changed := map[lake.Partition]bool{}
-	for _, p := range s.raw.changed {
-		changed[p] = true
-	}
+	posts, rows := s.raw.files, s.files
 	var added, known []lake.File
-	if !whole {
-		before, err := s.filesAt(ctx, s.raw.table, s.st.Inputs[s.raw.table])
-		if err != nil {
-			return err
-		}
-		had := map[string]bool{}
-		for _, f := range before {
-			had[f.Path] = true
-		}
-		for _, f := range s.raw.files {
-			if changed[f.Partition] && !had[f.Path] {
-				added = append(added, f)
+	if a := s.arrived; a != nil && !whole { // what came for the first time stands in one partition
+		posts, rows = filesIn(posts, a.places), filesIn(rows, a.places)
+		for _, d := range s.raw.changed {
+			if a.known[d.Partition] {
+				added = append(added, d.Added...)
 			}
 		}
-		for _, f := range s.files {
-			if changed[f.Partition] {
-				known = append(known, f)
-			}
+	} else if !whole {
+		changed := map[lake.Partition]bool{}
+		for _, d := range s.raw.changed {
+			changed[d.Partition] = true
+			added = append(added, d.Added...)
 		}
+		known = filesIn(s.files, changed)
 	}
 	cols := lake.Scattered().Columns
 	err := errors.Join(
-		s.db.ViewOf(ctx, s.Lake, "scatter.posts", s.raw.columns, s.raw.files),
+		s.db.ViewOf(ctx, s.Lake, "scatter.posts", s.raw.columns, posts),
 		s.db.ViewOf(ctx, s.Lake, "scatter.added", s.raw.columns, added),
-		s.db.ViewOf(ctx, s.Lake, "scatter.rows", cols, s.files),
+		s.db.ViewOf(ctx, s.Lake, "scatter.rows", cols, rows),
 		s.db.ViewOf(ctx, s.Lake, "scatter.known", cols, known),
 	)
 	if err != nil {
 		return err
 	}
 	return s.sources(ctx)
+}
+
+// filesIn keeps the files of some partitions.
+func filesIn(files []lake.File, parts map[lake.Partition]bool) (out []lake.File) {
+	for _, f := range files {
+		if parts[f.Partition] {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // sources makes the table of groups. A source without a network is a group of its

@@ -101,19 +101,19 @@ func openSpilling(ctx context.Context, temp, prefix, memory string, threads int)
 }
 
 // check runs the model's checks over staged files and returns what failed, by
-// partition and check. emptied are partitions that lose their last row: only
-// row counts can be asked of them.
-func (v *verifier) check(ctx context.Context, m *Model, out Output, emptied []lake.Partition) ([]CheckFailure, error) {
+// partition and check. emptied are partitions that get no row: only row counts
+// can be asked of them. had counts the rows that stay beside the staged ones.
+func (v *verifier) check(ctx context.Context, m *Model, out Output, emptied []lake.Partition, had map[lake.Partition]int64) ([]CheckFailure, error) {
 	checks := blocking(m)
 	if len(checks) == 0 {
 		return nil, nil
 	}
 	var failures []CheckFailure
 	for _, p := range emptied {
-		failures = append(failures, failedRows(checks, p, 0)...)
+		failures = append(failures, failedRows(checks, p, had[p])...)
 	}
 	if len(out.Files) > 0 {
-		found, err := v.scan(ctx, m, checks, out)
+		found, err := v.scan(ctx, m, checks, out, had)
 		if err != nil {
 			return nil, fmt.Errorf("check %s: %w", m.Name, err)
 		}
@@ -140,7 +140,7 @@ func failedRows(checks []Check, p lake.Partition, rows int64) (out []CheckFailur
 
 // scan runs the checks over all files at once, and by partition only when
 // something is at fault.
-func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Output) (_ []CheckFailure, err error) {
+func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Output, had map[lake.Partition]int64) (_ []CheckFailure, err error) {
 	db, done, err := v.open(ctx, out.Rows)
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (v *verifier) scan(ctx context.Context, m *Model, checks []Check, out Outpu
 		return nil, err
 	}
 	defer release()
-	failures := countRows(checks, out.Files)
+	failures := countRows(checks, out.Files, had)
 	sound, err := v.sound(ctx, db, m, checks, out)
 	if err != nil || sound {
 		return failures, err
@@ -213,13 +213,13 @@ func (v *verifier) sound(ctx context.Context, db *sql.DB, m *Model, checks []Che
 }
 
 // countRows applies the row count checks to the partitions that have files.
-func countRows(checks []Check, files []lake.File) (out []CheckFailure) {
+func countRows(checks []Check, files []lake.File, had map[lake.Partition]int64) (out []CheckFailure) {
 	rows := map[lake.Partition]int64{}
 	for _, f := range files {
 		rows[f.Partition] += f.Rows
 	}
 	for p, n := range rows {
-		out = append(out, failedRows(checks, p, n)...)
+		out = append(out, failedRows(checks, p, had[p]+n)...)
 	}
 	return out
 }

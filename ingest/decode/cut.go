@@ -73,7 +73,11 @@ type Input struct {
 	Block  int                                                         // bytes: about the length of a block
 	Window *[]byte                                                     // memory to read into, which may grow; nil: the stream takes its own
 	Tap    Tap                                                         // may be nil
-	Log    *slog.Logger
+	// Jump lets Src go on at a byte not far before the place where reading was left,
+	// and tells that byte and the line that it stands in; 0: it cannot be done. nil: it
+	// never can.
+	Jump func() (at, line int64, err error)
+	Log  *slog.Logger
 }
 
 // Tap hears every byte of a stream in its order, once a cutter has consumed it.

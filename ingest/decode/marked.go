@@ -13,11 +13,18 @@ import (
 type marked struct {
 	r     io.Reader
 	begun bool
+	utf16 bool
 }
 
 func (m *marked) Read(p []byte) (int, error) {
+	m.begin()
+	return m.r.Read(p)
+}
+
+// begin finds out what the text is.
+func (m *marked) begin() {
 	if m.begun {
-		return m.r.Read(p)
+		return
 	}
 	m.begun = true
 	head, rest := make([]byte, 0, 2), m.r
@@ -31,9 +38,9 @@ func (m *marked) Read(p []byte) (int, error) {
 	}
 	m.r = io.MultiReader(bytes.NewReader(head), rest)
 	if string(head) == "\xff\xfe" || string(head) == "\xfe\xff" {
+		m.utf16 = true
 		m.r = transform.NewReader(m.r, unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder())
 	}
-	return m.r.Read(p)
 }
 
 // failing is a reader that cannot be read.

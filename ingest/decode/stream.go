@@ -112,6 +112,9 @@ func (s *stream) Place() int64 { return s.offset }
 
 // seek consumes everything up to a place where reading was left.
 func (s *stream) seek(ctx context.Context, offset int64) error {
+	if err := s.jump(offset); err != nil {
+		return err
+	}
 	for s.offset < offset {
 		if err := s.fill(ctx, s.block); err != nil {
 			return err
@@ -124,6 +127,24 @@ func (s *stream) seek(ctx context.Context, offset int64) error {
 	if offset > 0 && s.offset != offset {
 		return ErrReplaced
 	}
+	return nil
+}
+
+// jump leaves out what stands far before a place, where bytes of the text are those of
+// Src.
+func (s *stream) jump(offset int64) error {
+	plain, ok := s.src.(*marked)
+	if s.in.Jump == nil || offset == 0 || !ok {
+		return nil
+	}
+	if plain.begin(); plain.utf16 {
+		return nil
+	}
+	at, line, err := s.in.Jump()
+	if err != nil || at == 0 {
+		return err
+	}
+	s.src, s.r, s.w, s.offset, s.line, s.err = s.in.Src, 0, 0, at, line, nil
 	return nil
 }
 

@@ -25,8 +25,11 @@ type state struct {
 // entry tells what was read of one file.
 type entry struct {
 	offset int64  // place behind the last record: a byte of the unpacked file, a row for Parquet
-	digest uint64 // of what stands before the place, digestBits wide; of the whole file for Parquet
+	digest uint64 // of what stands before the place, digestBits wide; with tail, of what stands behind its base; of the whole file for Parquet
 	mark   uint32 // of the file when it was read to its end; 0: it was not yet
+	tail   bool
+	chain  uint64 // with tail: see fingerprint.go
+	line   int64  // with tail: lines before the base
 }
 
 type tagged struct {
@@ -108,20 +111,31 @@ func (s *state) prune(all []object) {
 	s.entries = slices.DeleteFunc(s.entries, func(t tagged) bool { return !there[t.path] })
 }
 
-// cursorVersion begins every cursor of this form.
-const cursorVersion = "files1:"
+// cursorVersion begins every cursor of this form; that of before version 0.3 knew no
+// tails.
+const (
+	cursorVersion = "files2:"
+	cursorBefore  = "files1:"
+)
 
 // cursor spells the state: for each file, in the order of the path hashes, the
-// step from the hash before, the offset, the digest and the mark; then a
-// checksum.
+// step from the hash before, twice the offset, one more where there is a tail, the
+// digest, the mark and the tail; then a checksum.
 func (s *state) cursor() feedlake.Cursor {
 	b := make([]byte, 0, 24*len(s.entries)+4)
 	last := uint64(0)
 	for _, t := range s.entries {
 		b = binary.AppendUvarint(b, t.path-last)
-		b = binary.AppendUvarint(b, uint64(t.offset)) //nolint:gosec // an offset is never negative
+		place := uint64(t.offset) << 1 //nolint:gosec // an offset is never negative
+		if t.tail {
+			place |= 1
+		}
+		b = binary.AppendUvarint(b, place)
 		b = append(b, binary.BigEndian.AppendUint64(nil, t.digest)[8-digestBits/8:]...)
 		b = binary.BigEndian.AppendUint32(b, t.mark)
+		if t.tail {
+			b = binary.AppendUvarint(binary.BigEndian.AppendUint64(b, t.chain), uint64(t.line)) //nolint:gosec // a count of lines
+		}
 		last = t.path
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(xxhash.Sum64(b))) //nolint:gosec // the low half is meant
@@ -143,8 +157,12 @@ func parseCursor(c feedlake.Cursor) (state, error) {
 
 func (s *state) parse(c string) error {
 	text, ok := strings.CutPrefix(c, cursorVersion)
+	shift := 1
 	if !ok {
-		return errors.New("it is not one of a source of files")
+		if text, ok = strings.CutPrefix(c, cursorBefore); !ok {
+			return errors.New("it is not one of a source of files")
+		}
+		shift = 0
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
@@ -160,7 +178,8 @@ func (s *state) parse(c string) error {
 		if n <= 0 {
 			return errors.New("it is damaged")
 		}
-		offset, m := binary.Uvarint(b[n:])
+		place, m := binary.Uvarint(b[n:])
+		offset, tail := place>>shift, shift == 1 && place&1 == 1
 		if m <= 0 || len(b) < n+m+10 || offset > 1<<62 || (step == 0 && len(s.entries) > 0) || step>>pathBits != 0 {
 			return errors.New("it is damaged")
 		}
@@ -170,11 +189,29 @@ func (s *state) parse(c string) error {
 		for _, x := range rest[:6] {
 			e.digest = e.digest<<8 | uint64(x)
 		}
+		if b = rest[10:]; tail {
+			if b, err = e.parseTail(b); err != nil {
+				return err
+			}
+		}
 		s.entries = append(s.entries, tagged{path, e})
-		b = rest[10:]
 	}
 	if path>>pathBits != 0 {
 		return errors.New("it is damaged")
 	}
 	return nil
+}
+
+// parseTail reads what stands behind an entry with a tail.
+func (e *entry) parseTail(b []byte) (rest []byte, err error) {
+	const chain = 8
+	if len(b) < chain {
+		return nil, errors.New("it is damaged")
+	}
+	line, n := binary.Uvarint(b[chain:])
+	if n <= 0 || line > 1<<62 || baseOf(e.offset) == 0 {
+		return nil, errors.New("it is damaged")
+	}
+	e.tail, e.chain, e.line = true, binary.BigEndian.Uint64(b), int64(line)
+	return b[chain+n:], nil
 }

@@ -2,10 +2,16 @@ package files
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"io"
+	"os"
 	"strings"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
 	"github.com/feedlake/feedlake/ingest/decode"
 )
@@ -77,4 +83,51 @@ func Impatient(s ingest.Source, silence time.Duration) (ingest.Source, error) {
 	b, err := newBucketWith(f.cfg, silence)
 	f.store, f.archives = b, &packed{store: b, cfg: f.cfg}
 	return f, err
+}
+
+// Counted counts the bytes that are read of files, beside those that a mapping is
+// judged by.
+func Counted(s ingest.Source, n *int64) ingest.Source {
+	if f, ok := s.(*source); ok {
+		f.judged = true
+		f.store = counted{f.store, n}
+		f.archives = &packed{store: f.store, cfg: f.cfg}
+	}
+	return s
+}
+
+type counted struct {
+	store
+	n *int64
+}
+
+func (c counted) open(ctx context.Context, o object) (io.ReadCloser, error) {
+	r, err := c.store.open(ctx, o)
+	file, ok := r.(*os.File)
+	if err != nil || !ok {
+		return r, err
+	}
+	return countedFile{file, c.n}, nil
+}
+
+type countedFile struct {
+	*os.File
+	n *int64
+}
+
+func (c countedFile) Read(p []byte) (int, error) {
+	n, err := c.File.Read(p)
+	*c.n += int64(n)
+	return n, err
+}
+
+// CursorBefore is the cursor of a source that has read one file up to a place, as it
+// was spelled before files had tails.
+func CursorBefore(id, text string, mark uint32) feedlake.Cursor {
+	b := binary.AppendUvarint(nil, pathOf(object{id: id}))
+	b = binary.AppendUvarint(b, uint64(len(text)))
+	b = append(b, binary.BigEndian.AppendUint64(nil, narrow(xxhash.Sum64String(text)))[2:]...)
+	b = binary.BigEndian.AppendUint32(b, mark)
+	b = binary.BigEndian.AppendUint32(b, uint32(xxhash.Sum64(b)))
+	return feedlake.Cursor(cursorBefore + base64.RawURLEncoding.EncodeToString(b))
 }

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"slices"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -86,7 +87,7 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 	if c.Shape != "" && (c.Format == decode.CSV || c.Format == decode.Parquet) {
 		return nil, feedlake.Hint(fmt.Errorf("shape with format %s: %w", c.Format, feedlake.ErrConfig), "shapes are for ndjson and json; map the columns of others")
 	}
-	s.decoder = s.rules.Decoder()
+	s.decoders.New = func() any { return s.rules.Decoder() }
 	if s.store, err = newStore(env.Base, c); err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ type source struct {
 	cfg      Config
 	limits   limits
 	rules    *decode.Rules
-	decoder  *decode.Decoder
+	decoders sync.Pool // of *decode.Decoder
 	store    store
 	archives *packed // of store
 	window   []byte  // of the file read last, for the next
@@ -114,7 +115,6 @@ type source struct {
 	state  state
 	todo   []object
 	open   *openFile
-	usual  int   // posts of the last page
 	listed int   // files of the pass
 	done   int64 // compressed bytes of the files read to their end in this pass
 	total  int64
@@ -156,57 +156,58 @@ type randomFile interface {
 
 // Fetch reads the next page.
 func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
+	c, err := s.Cut(ctx, from)
+	return c.Whole(err)
+}
+
+// Cut implements ingest.Cutter.
+func (s *source) Cut(ctx context.Context, from feedlake.Cursor) (ingest.Cut, error) {
 	if err := s.end.Due(from); err != nil {
-		return ingest.Page{}, err
+		return ingest.Cut{}, err
 	}
-	p, err := s.fetch(ctx, from)
-	ended := err == nil && p.Done
+	c, err := s.cut(ctx, from)
+	ended := err == nil && c.Done
 	if ended {
-		p, err = s.end.Page(from, p, s.failed.err(s.listed))
+		c.Page, err = s.end.Page(from, c.Page, s.failed.err(s.listed))
 	}
 	if err != nil || ended {
 		err = errors.Join(err, s.forget())
 	}
 	if err != nil {
-		return ingest.Page{}, err
+		return ingest.Cut{}, err
 	}
-	s.at = p.Next
-	return p, nil
+	s.at = c.Next
+	return c, nil
 }
 
-func (s *source) fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
+func (s *source) cut(ctx context.Context, from feedlake.Cursor) (ingest.Cut, error) {
 	if !s.pass || from != s.at {
 		if err := s.start(ctx, from); err != nil {
-			return ingest.Page{}, err
+			return ingest.Cut{}, err
 		}
 	}
 	p := &page{limits: s.limits}
 	place := ""
 	for !p.full() && (s.open != nil || len(s.todo) > 0) {
 		if err := ctx.Err(); err != nil {
-			return ingest.Page{}, err
+			return ingest.Cut{}, err
 		}
 		if s.open == nil {
 			o := s.todo[0]
 			if err := s.next(ctx); err != nil && !s.passOver(ctx, o, err) {
-				return ingest.Page{}, err
+				return ingest.Cut{}, err
 			}
 			continue
 		}
 		place = s.open.name
 		if err := s.readOn(ctx, p); err != nil && !s.passOver(ctx, s.open.object, err) {
-			return ingest.Page{}, err
+			return ingest.Cut{}, err
 		}
 	}
-	got := decode.Page{Now: s.env.Now().UTC(), Posts: make([]feedlake.Post, 0, s.usual)}
-	for i := range p.blocks {
-		p.blocks[i].Decode(s.decoder, &got)
-	}
-	out := ingest.Page{Posts: got.Posts, Rejects: got.Rejects, Next: from, Done: s.open == nil && len(s.todo) == 0}
+	out := ingest.Cut{Page: ingest.Page{Next: from, Done: s.open == nil && len(s.todo) == 0}, Bytes: p.bytes, Decode: p.decode(&s.decoders, s.env.Now().UTC())}
 	if s.state.changed {
 		out.Next = s.state.cursor()
 	}
-	s.usual = len(got.Posts)
 	out.Warning = s.warning
 	out.Progress = ingest.Progress{Done: s.done, Total: s.total, Unit: "bytes", Place: place}
 	if s.open != nil {
@@ -316,7 +317,8 @@ func (s *source) readOn(ctx context.Context, p *page) error {
 		return fmt.Errorf("read %s: %w", f.name, err)
 	}
 	p.add(b)
-	e := entry{offset: f.cutter.Place(), digest: f.print.sum()}
+	e := entry{offset: f.cutter.Place()}
+	f.print.note(&e)
 	switch {
 	case end && f.over != nil && f.over() != nil:
 		e.mark = markOfRefused(f.object, s.cfg.MaxWindow)
@@ -336,21 +338,6 @@ func (s *source) readOn(ctx context.Context, p *page) error {
 		return fmt.Errorf("close %s: %w", f.name, err)
 	}
 	return nil
-}
-
-// page collects the blocks of one Fetch.
-type page struct {
-	blocks         []decode.Block
-	bytes, records int
-	limits         limits
-}
-
-func (p *page) full() bool { return p.bytes >= p.limits.bytes || p.records >= p.limits.records }
-
-func (p *page) add(b decode.Block) {
-	p.blocks = append(p.blocks, b)
-	p.bytes += b.Size()
-	p.records += b.Records()
 }
 
 // openFile is the file being read.
@@ -385,18 +372,22 @@ func (s *source) openAt(ctx context.Context, o object, e entry) (*openFile, erro
 	u := newUnpacked(raw, kind, s.cfg)
 	u.compressed.member = o.member != nil
 	hash := newFingerprint()
+	if !e.tail && baseOf(e.offset) > 0 {
+		hash.whole = xxhash.New()
+	}
 	f := &openFile{object: o, print: hash, read: u.compressed.count, over: u.overBound, close: func() error { u.close(); return raw.Close() }}
 	comma, err := s.cfg.comma(o.name)
 	if err == nil {
 		f.cutter, err = decode.Open(ctx, s.rules, s.cfg.formatOf(kind, comma), decode.Input{
-			Name: o.name, Src: u, Fault: u.fault, Packed: u.packing, Block: s.limits.block, Window: &s.window, Tap: hash,
+			Name: o.name, Src: u, Fault: u.fault, Packed: u.packing, Block: s.limits.block, Window: &s.window, Tap: hash, Jump: jump(o, e, raw, u, hash),
 			Log:   s.env.Log.With(slog.String("source", s.env.Name), slog.String("file", o.name)),
 			Again: func(ctx context.Context, look func(io.Reader) error) error { return s.again(ctx, o, kind, look) },
 		}, e.offset)
 	}
-	if err == nil && e.offset > 0 && hash.sum() != e.digest {
+	if err == nil && e.offset > 0 && !hash.as(e) {
 		err = errReplaced
 	}
+	hash.whole = nil
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -418,6 +409,28 @@ func (s *source) kindOf(o object) (fileKind, error) {
 		return kind, feedlake.Hint(fmt.Errorf("read %s: unknown format: %w", o.name, feedlake.ErrConfig), "its name does not tell: set \"format: ndjson\", json, csv, parquet or bson")
 	}
 	return kind, nil
+}
+
+// jump returns what goes on at the base of e, where that is enough: in a file that
+// has grown, is not packed and can be read at any place; nil elsewhere.
+func jump(o object, e entry, raw io.Reader, u *unpacked, hash *running) func() (at, line int64, err error) {
+	seeker, ok := raw.(io.Seeker)
+	if !ok || !e.tail || o.member != nil || o.size <= e.offset {
+		return nil
+	}
+	return func() (at, line int64, err error) {
+		if u.pack != packNone {
+			return 0, 0, nil
+		}
+		base := baseOf(e.offset)
+		if _, err := seeker.Seek(base, io.SeekStart); err != nil {
+			return 0, 0, fmt.Errorf("read %s: %w", o.name, err)
+		}
+		u.compressed.n.Store(base)
+		u.src = u.compressed
+		hash.jump(e)
+		return base, e.line + 1, nil
+	}
 }
 
 // again lets look read a file from its beginning, unpacked, beside the one that is
@@ -450,7 +463,7 @@ func (s *source) openParquet(ctx context.Context, o object, e entry) (*openFile,
 		return nil, errors.Join(fmt.Errorf("read %s: %w", o.name, err), raw.Close())
 	}
 	whole := wholePrint(narrow(h.Sum64()))
-	if e.offset > 0 && e.digest != whole.sum() {
+	if e.offset > 0 && e.digest != uint64(whole) {
 		return nil, errors.Join(errReplaced, raw.Close())
 	}
 	c, err := decode.OpenParquet(s.rules, o.name, raw, size, s.cfg.MaxRecord, e.offset)

@@ -192,3 +192,76 @@ func TestCursorOfWholeNames(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestGrownIsReadFromItsTail reads what was appended to a long file without its
+// beginning, and finds out that the tail is not what was read: the file is another
+// then. One that has not grown is compared whole.
+func TestGrownIsReadFromItsTail(t *testing.T) {
+	const n = 40_000 // lines of about 90 bytes
+	head := "id,at,t,n\n"
+	long, more := noisyTable(0, n), noisyTable(n, n+5)
+	flip := func(s string, at int) string { return s[:at] + string(s[at]^1) + s[at+1:] }
+	middle := strings.Index(long[len(long)/2:], "text") + len(long)/2
+	tail := strings.LastIndex(long[:len(long)-200], "text")
+	for name, c := range map[string]struct {
+		before, after string
+		posts         int
+		least, most   int64 // bytes read in the second run
+	}{
+		"grown":                       {long, long + more, 5, 1, 2 << 20},
+		"grown, another tail":         {long, flip(long, tail) + more, n + 5, int64(len(long)), 8 << 20},
+		"shifted":                     {long, long[:middle] + "xx" + long[middle:] + more, n + 5, int64(len(long)), 8 << 20},
+		"touched, another middle":     {long, flip(long, middle), n, int64(len(long)), 8 << 20},
+		"touched":                     {long, long, 0, int64(len(long)), 8 << 20},
+		"grown by a record not whole": {long + "\"7", long + "\"7\",1577934245,,\n", 1, 1, 2 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFolder(t)
+			f.write("a.csv", head+c.before)
+			src := openSource(t, f.dir, "path: '*'\n"+plain)
+			first, _, end := sourcetest.Drain(t, src, "")
+			if len(first) != n {
+				t.Fatalf("%d posts", len(first))
+			}
+			f.write("a.csv", head+c.after)
+			f.touch("a.csv")
+			read := new(int64)
+			got, bad, again := sourcetest.Drain(t, files.Counted(openSource(t, f.dir, "path: '*'\n"+plain), read), end)
+			if len(got) != c.posts || len(bad) > 0 {
+				t.Errorf("%d posts, want %d; %q", len(got), c.posts, sourcetest.Reasons(bad))
+			}
+			if *read < c.least || *read > c.most {
+				t.Errorf("%d bytes read of %d, want %d to %d", *read, len(c.after), c.least, c.most)
+			}
+			f.write("a.csv", head+c.after+"1,2\n")
+			f.touch("a.csv")
+			_, bad, _ = sourcetest.Drain(t, openSource(t, f.dir, "path: '*'\n"+plain), again)
+			want := fmt.Sprintf("a.csv:%d (byte %d)", strings.Count(head+c.after, "\n")+1, len(head+c.after))
+			if len(bad) != 1 || bad[0].Position != want {
+				t.Errorf("rejects %+v, want one at %s", bad, want)
+			}
+		})
+	}
+}
+
+func noisyTable(from, to int) string {
+	var b strings.Builder
+	for i := from; i < to; i++ {
+		fmt.Fprintf(&b, "%d,%d,text %x and more,%d\n", i, 1577934245+i, uint64(i)*0x9e3779b97f4a7c15, i)
+	}
+	return b.String()
+}
+
+// TestCursorOfBefore goes on from a cursor that knew the digest of all that was read,
+// and leaves one that knows tails.
+func TestCursorOfBefore(t *testing.T) {
+	text := "id,at,t,n\n" + noisyTable(0, 40_000)
+	f := newFolder(t)
+	f.write("a.csv", text+noisyTable(40_000, 40_003))
+	for was, want := range map[string]int{text: 3, strings.Replace(text, "text", "next", 1): 40_003} {
+		got, bad, end := sourcetest.Drain(t, openSource(t, f.dir, "path: '*'\n"+plain), files.CursorBefore("a.csv", was, 7))
+		if len(got) != want || len(bad) > 0 || !strings.HasPrefix(string(end), "files2:") {
+			t.Errorf("%d posts, want %d; %q, cursor %s", len(got), want, sourcetest.Reasons(bad), end)
+		}
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/ingest"
@@ -29,7 +31,12 @@ func Open(_ context.Context, env ingest.Env, c Config) (ingest.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("simulate: %w", err)
 	}
-	return &source{env: env, maker: newMaker(c), dec: plan.Decoder()}, nil
+	first := newMaker(c)
+	return &source{env: env, posts: c.Posts, writers: sync.Pool{New: func() any {
+		m := *first // the configuration and the calendar are shared
+		m.b, m.text = strings.Builder{}, strings.Builder{}
+		return &writer{maker: &m, dec: plan.Decoder()}
+	}}}, nil
 }
 
 // fields maps the simulator's records, as a configuration maps those of files.
@@ -48,47 +55,70 @@ func fields() map[string]mapping.Field {
 
 // source is a simulated network. Its cursor is the number of the next record.
 type source struct {
-	env   ingest.Env
-	maker *maker
-	dec   *mapping.Decoder
+	env     ingest.Env
+	posts   int64
+	writers sync.Pool // of *writer
+}
+
+// writer makes records and reads them, for one goroutine.
+type writer struct {
+	*maker
+	dec *mapping.Decoder
 }
 
 // Fetch makes the next page.
 func (s *source) Fetch(ctx context.Context, from feedlake.Cursor) (ingest.Page, error) {
+	c, err := s.Cut(ctx, from)
+	return c.Whole(err)
+}
+
+// Cut implements ingest.Cutter: records are made where they are decoded.
+func (s *source) Cut(ctx context.Context, from feedlake.Cursor) (ingest.Cut, error) {
 	if err := ctx.Err(); err != nil {
-		return ingest.Page{}, err
+		return ingest.Cut{}, err
 	}
 	first := int64(0)
 	if from != "" {
 		n, err := strconv.ParseInt(string(from), 10, 64)
 		if err != nil || n < 0 {
-			return ingest.Page{}, fmt.Errorf("cursor %q: not a record's number: %w", from, feedlake.ErrConfig)
+			return ingest.Cut{}, fmt.Errorf("cursor %q: not a record's number: %w", from, feedlake.ErrConfig)
 		}
 		first = n
 	}
-	total := s.maker.cfg.Posts
-	last := min(first+pageRecords, total)
-	p := ingest.Page{Next: from, Done: last >= total, Progress: ingest.Progress{Done: max(last, 0), Total: total, Unit: "posts"}}
-	if first >= total {
-		p.Progress.Done = total
-		return p, nil
+	last := min(first+pageRecords, s.posts)
+	p := ingest.Page{Next: from, Done: last >= s.posts, Progress: ingest.Progress{Done: max(last, 0), Total: s.posts, Unit: "posts"}}
+	if first >= s.posts {
+		p.Progress.Done = s.posts
+		return ingest.Cut{Page: p}, nil
 	}
+	p.Next = feedlake.Cursor(strconv.FormatInt(last, 10))
 	now := s.env.Now()
-	p.Posts = make([]feedlake.Post, 0, last-first)
+	return ingest.Cut{Page: p, Bytes: pageRecords * recordBytes, Decode: func() ([]feedlake.Post, []feedlake.Reject) { return s.records(first, last, now) }}, nil
+}
+
+// recordBytes is about the length of a record.
+const recordBytes = 400
+
+// records makes some records and decodes them.
+func (s *source) records(first, last int64, now time.Time) (posts []feedlake.Post, rejects []feedlake.Reject) {
+	w, ok := s.writers.Get().(*writer)
+	if !ok {
+		panic("simulate: the pool holds writers alone")
+	}
+	defer s.writers.Put(w)
+	posts = make([]feedlake.Post, 0, last-first)
 	for i := first; i < last; i++ {
-		line := s.maker.record(i)
-		var post feedlake.Post
-		if err := s.dec.Decode(line, now, &post); err != nil {
-			p.Rejects = append(p.Rejects, feedlake.Reject{
+		line := w.record(i)
+		posts = append(posts, feedlake.Post{})
+		if err := w.dec.Decode(line, now, &posts[len(posts)-1]); err != nil {
+			posts = posts[:len(posts)-1]
+			rejects = append(rejects, feedlake.Reject{
 				Source: s.env.Name, Reason: ingest.Reason(err), Payload: ingest.CutPayload(line),
 				Position: s.env.Name + ":" + strconv.FormatInt(i+1, 10), RejectedAt: now,
 			})
-			continue
 		}
-		p.Posts = append(p.Posts, post)
 	}
-	p.Next = feedlake.Cursor(strconv.FormatInt(last, 10))
-	return p, nil
+	return posts, rejects
 }
 
 // Label is a text with the sentiment that was meant by it.

@@ -1,8 +1,9 @@
 -- model: features.posts
 -- about: the version of every post that holds, for each source that brings it; deleted posts are gone
--- inputs: raw.posts, features.scattered
+-- inputs: raw.posts living, features.scattered
 -- partition: source, day
 -- key: source, id
+-- grows: rows
 -- additive: likes, reposts, replies, views, engagement
 -- column source: name of the configured source
 -- column network: platform whose ids the source's posts carry; NULL where none is known

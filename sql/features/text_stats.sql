@@ -9,7 +9,7 @@
 -- column day: UTC day of the post
 -- column lang: language of the post; und when unknown
 -- column norm: the text in lower case without links, HTML entities and punctuation, its words parted by one space; '#' and '@' stay
--- column norm_md5: MD5 of norm (hex)
+-- column norm_md5: MD5 of norm (hex); posts that share it are copies (docs/texts.md)
 -- column chars: length of the text (code points); 0 without text
 -- column bytes: length of the text (bytes of UTF-8)
 -- column words: words of norm
@@ -19,43 +19,55 @@
 -- column numbers: runs of digits
 -- column emoji: emoji; a flag, a keycap, a family count once, a skin tone counts with who has it; arrows, boxes and signs such as ▶ and © only where they are marked as emoji
 -- column tags: hashtags in the text, by the rules of features.entities
--- column copies: posts of the same source and day with the same norm, this one included
 -- check: not_null(source, id, day, lang, norm, norm_md5)
 -- check: unique(source, id)
 -- check: range(chars: 0..)
 -- check: range(upper_share: 0..1)
--- check: range(copies: 1..)
 
 -- In patterns ` stands for the backslash, which the engines' literals treat
 -- differently, % and ~ for sets of characters. Emoji are the sequences of
 -- Unicode's emoji-test.txt 17.0, and what later versions add to the same blocks:
 -- %, which are emoji by themselves, ~, which are with a variation selector only
 -- or within a sequence.
+--
+-- Expressions run where there is something to find, and without groups that take
+-- out a part, which cost three times as much. sql/testdata/plain has the same rules
+-- without shortcuts, and a test wants the same rows of both.
 with body as (
   select source, id, day, lang, coalesce(text, '') as t from features.posts
 ),
 -- 'İ' and the final sigma are the two letters that engines lower differently.
-normal as (
+lowered as (
   select source, id, day, lang, t,
-         trim(regexp_replace(
-           regexp_replace(
-             regexp_replace(
-               case when octet_length(t) = length(t) then lower(t)
-                    else replace(lower(replace(t, 'İ', 'i')), 'ς', 'σ') end,
-               replace('https?://[!-~]+|&#?[a-z0-9]+;|[`x{FE0F}`x{20E3}]', '`', chr(92)), ' '),
-             replace('[^`p{L}`p{M}`p{N}#@ ]+', '`', chr(92)), ' '),
-           '  +', ' ')) as norm
+         case when octet_length(t) = length(t) then lower(t)
+              else replace(lower(replace(t, 'İ', 'i')), 'ς', 'σ') end as low
   from body
+),
+-- One pass takes out links, HTML entities and punctuation with the blanks around
+-- them; what stands side by side four times or more leaves blanks to part once more.
+parted as (
+  select source, id, day, lang, t,
+         regexp_replace(low, replace(' *(?:(?:https?://[!-~]+|&#?[a-z0-9]+;|[`x{FE0F}`x{20E3}]+|[^`p{L}`p{M}`p{N}#@& ]+|&) *){1,4}|  +',
+           '`', chr(92)), ' ') as words
+  from lowered
+),
+single as (
+  select source, id, day, lang, t, case when instr(words, '  ') > 0 then regexp_replace(words, '  +', ' ') else words end as words
+  from parted
+),
+normal as (
+  select source, id, day, lang, t, case when words like ' %' or words like '% ' then trim(words) else words end as norm
+  from single
 ),
 measured as (
   select source, id, day, lang, norm, md5(norm) as norm_md5,
          cast(length(t) as bigint) as chars,
          cast(octet_length(t) as bigint) as bytes,
-         cast(case when norm = '' then 0 else length(norm) - length(replace(norm, ' ', '')) + 1 end as bigint) as words,
-         cast(length(replace(norm, ' ', '')) as bigint) as letters,
-         cast(length(t) - length(regexp_replace(t, replace('`p{Lu}+', '`', chr(92)), '')) as bigint) as uppers,
-         cast(case when instr(t, '!') + instr(t, '?') = 0 then 0
-                   else length(t) - length(replace(replace(t, '!', ''), '?', '')) end as bigint) as marks,
+         cast(length(norm) as bigint) as norm_chars,
+         cast(case when norm = '' then 0 else size(split(norm, ' ')) end as bigint) as words,
+         cast(regexp_count(t, replace('`p{Lu}', '`', chr(92))) as bigint) as uppers,
+         cast(case when instr(t, '!') = 0 then 0 else size(split(t, '!')) - 1 end
+           + case when instr(t, '?') = 0 then 0 else length(t) - length(replace(t, '?', '')) end as bigint) as marks,
          cast(size(regexp_extract_all(t, '[0-9]+', 0)) as bigint) as numbers,
          cast(case when octet_length(t) = length(t) then 0
                    else size(regexp_extract_all(t, replace(replace(replace(
@@ -67,13 +79,12 @@ measured as (
                      case when instr(t, '/') + instr(t, 'www.') > 0
                           then regexp_replace(t, '[Hh][Tt][Tt][Pp][Ss]?://[!-~]+|www[.][!-~]+|(?:^|[^A-Za-z0-9-])[A-Za-z0-9-]+[.][a-z]{2,24}/[!-~]*', ' ')
                           else t end,
-                     replace(replace('(?:^|[`x{FE0E}`x{FE0F}]|[^&`p{L}`p{M}%])[#＃]([%]*`p{L}[`p{L}`p{M}%]*)',
-                       '%', '`p{N}_`x{B7}`x{5BE}`x{5F3}`x{5F4}`x{F0B}`x{F0C}`x{200C}`x{200D}`x{3003}`x{301C}`x{309B}`x{309C}`x{30A0}`x{30FB}`x{A67E}`x{FF5E}'), '`', chr(92)), 1)) end as bigint) as tags
+                     replace(replace('(?:^|[`x{FE0E}`x{FE0F}]|[^&`p{L}`p{M}%])[#＃][%]*`p{L}[`p{L}`p{M}%]*',
+                       '%', '`p{N}_`x{B7}`x{5BE}`x{5F3}`x{5F4}`x{F0B}`x{F0C}`x{200C}`x{200D}`x{3003}`x{301C}`x{309B}`x{309C}`x{30A0}`x{30FB}`x{A67E}`x{FF5E}'), '`', chr(92)), 0)) end as bigint) as tags
   from normal
 )
 select source, id, day, lang, norm, norm_md5, chars, bytes, words,
-       cast(letters as double) / nullif(cast(words as double), 0e0) as mean_word_len,
+       cast(norm_chars - greatest(words - 1, 0) as double) / nullif(cast(words as double), 0e0) as mean_word_len,
        cast(uppers as double) / nullif(cast(chars as double), 0e0) as upper_share,
-       marks, numbers, emoji, tags,
-       cast(count(*) over (partition by source, day, norm_md5) as bigint) as copies
+       marks, numbers, emoji, tags
 from measured

@@ -4,7 +4,9 @@
 create or replace macro explode(x) as unnest(x);
 create or replace macro size(x) as len(x);
 create or replace macro regexp_like(s, p) as regexp_matches(s, p);
-create or replace macro regexp_count(s, p) as len(regexp_extract_all(s, p, 0));
+-- Capitals of ASCII are where a text differs from itself in lower case.
+create or replace macro regexp_count(s, p) as case when p = '\p{Lu}' and strlen(s) = length(s) and s <> '' then hamming(s, lower(s))
+  else len(regexp_extract_all(s, p, 0)) end;
 create or replace macro regexp_replace(s, p, r) as system.main.regexp_replace(s, p, r, 'g');
 create or replace macro octet_length(s) as strlen(s);
 create or replace macro locate(sub, s) as instr(s, sub);

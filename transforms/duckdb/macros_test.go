@@ -25,6 +25,8 @@ func TestMacrosAnswerAsSpark(t *testing.T) {
 		{"size", "size(" + list + ")", "3"},
 		{"regexp_like", "regexp_like('Hi @bob', '@b')", "true"},
 		{"regexp_count", "regexp_count('a#b#', '#')", "2"},
+		{"regexp_count", "regexp_count('aBÇdE ÀB', replace('`p{Lu}', '`', chr(92)))", "5"},
+		{"regexp_count", "regexp_count('aBçdE', '\\p{Lu}') || regexp_count('aBCdE', '\\p{Lu}') || regexp_count('', '\\p{Lu}')", "230"},
 		{"regexp_replace", "regexp_replace('a-b-c', '-', '+')", "a+b+c"},
 		{"octet_length", "octet_length('été')", "5"},
 		{"locate", "locate('b', 'abc')", "2"},

@@ -101,8 +101,19 @@ func (s *statement) text() string {
 		b.WriteString(", CAST(NULL AS " + c.Type + ") AS " + query.Ident(c.Name))
 	}
 	b.WriteString(" FROM " + s.model())
+	var conds []string
 	if parts := s.q.Model.Partition; len(parts) > 0 && s.q.Partitions != nil {
-		b.WriteString(" WHERE " + s.wanted(parts))
+		conds = append(conds, "("+s.wanted(parts)+")")
+	}
+	if s.q.Hours != nil {
+		list := make([]string, len(s.q.Hours))
+		for i, h := range s.q.Hours {
+			list[i] = "TIMESTAMPTZ '" + h.UTC().Format("2006-01-02 15:04:05.999999") + "+00'"
+		}
+		conds = append(conds, "q.hour IN ("+strings.Join(list, ", ")+")")
+	}
+	if len(conds) > 0 {
+		b.WriteString(" WHERE " + strings.Join(conds, " AND "))
 	}
 	return b.String()
 }

@@ -169,33 +169,46 @@ func holds(a, b feedlake.Post) int {
 // land brings the posts into a new lake in some landings with a build after each.
 func (h *history) land(posts []feedlake.Post, landings int, maxRows int64) built {
 	h.t.Helper()
-	now := func() time.Time { return time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC) }
-	log := slog.New(slog.DiscardHandler)
-	l, err := lake.Open(h.t.Context(), lake.Config{Dir: h.t.TempDir(), Now: now, Log: log})
+	l, done := h.open()
+	defer done()
+	for i := range landings {
+		h.commit(l, posts[i*len(posts)/landings:(i+1)*len(posts)/landings])
+		h.build(l, transforms.Options{RunID: fmt.Sprint("build-", i), MaxRows: maxRows})
+	}
+	return h.read(l)
+}
+
+func historyClock() time.Time { return time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC) }
+
+// open makes a lake with the fixed tables.
+func (h *history) open() (l *lake.Lake, done func()) {
+	h.t.Helper()
+	l, err := lake.Open(h.t.Context(), lake.Config{Dir: h.t.TempDir(), Now: historyClock, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer func() {
-		if err := l.Close(); err != nil {
-			h.t.Error(err)
-		}
-	}()
 	for _, s := range lake.Fixed() {
 		if err := l.Ensure(h.t.Context(), s); err != nil {
 			h.t.Fatal(err)
 		}
 	}
-	for i := range landings {
-		h.commit(l, posts[i*len(posts)/landings:(i+1)*len(posts)/landings])
-		rep, err := transforms.Run(h.t.Context(), transforms.Options{
-			Lake: l, Engine: h.engine, Graph: h.graph, Only: h.tables, RunID: fmt.Sprint("build-", i), MaxRows: maxRows, Now: now, Log: log,
-			TempDir: filepath.Join(h.t.TempDir(), "spill"),
-		})
-		if err != nil {
-			h.t.Fatalf("%v\n%s", err, rep.String())
+	return l, func() {
+		if err := l.Close(); err != nil {
+			h.t.Error(err)
 		}
 	}
-	return h.read(l)
+}
+
+// build brings the tables up to date.
+func (h *history) build(l *lake.Lake, o transforms.Options) transforms.Report {
+	h.t.Helper()
+	o.Lake, o.Engine, o.Graph, o.Only, o.Now, o.Log = l, h.engine, h.graph, h.tables, historyClock, slog.New(slog.DiscardHandler)
+	o.TempDir = filepath.Join(h.t.TempDir(), "spill")
+	rep, err := transforms.Run(h.t.Context(), o)
+	if err != nil {
+		h.t.Fatalf("%v\n%s", err, rep.String())
+	}
+	return rep
 }
 
 // commit lands posts as ingest does.
@@ -222,8 +235,41 @@ func (h *history) commit(l *lake.Lake, posts []feedlake.Post) {
 	}
 }
 
-// read spells the rows of all tables.
+// read spells the rows of all tables, and of some the rows that the rules tell.
 func (h *history) read(l *lake.Lake) built {
+	h.t.Helper()
+	out := built{}
+	h.reading(l, func(texts func(string) []string) {
+		out.tables = h.rows(texts)
+		out.posts = texts(`SELECT concat_ws('|', source, id, copy, kind, day, text, coalesce(CAST(likes AS VARCHAR), 'NULL'), versions) FROM features.posts ORDER BY 1`)
+		out.totals = slices.Concat(
+			texts("SELECT CAST(t AS VARCHAR) FROM (SELECT * EXCLUDE (source, copy, _run_id, _model, _inputs) FROM features.posts WHERE NOT copy) t ORDER BY 1"),
+			texts(`SELECT concat_ws('|', hour, lang, sum(posts), sum(originals), sum(replies), sum(reposts), sum(with_engagement))
+				FROM marts.volume WHERE NOT copy GROUP BY hour, lang ORDER BY 1`))
+	})
+	return out
+}
+
+// rows spells the rows of every table, without what tells one run from another.
+func (h *history) rows(texts func(string) []string) map[string][]string {
+	out := map[string][]string{}
+	for _, m := range h.models() {
+		out[m.Name] = texts("SELECT CAST(t AS VARCHAR) FROM (SELECT * EXCLUDE (_run_id, _model, _inputs) FROM " + m.Name + ") t ORDER BY 1")
+	}
+	return out
+}
+
+func (h *history) models() []transforms.Model {
+	h.t.Helper()
+	models, err := h.graph.Select(h.tables...)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return models
+}
+
+// reading opens DuckDB over the tables.
+func (h *history) reading(l *lake.Lake, do func(texts func(string) []string)) {
 	h.t.Helper()
 	db, err := query.Open(h.t.Context(), query.Options{})
 	if err != nil {
@@ -234,28 +280,16 @@ func (h *history) read(l *lake.Lake) built {
 			h.t.Error(err)
 		}
 	}()
-	texts := func(text string) []string {
+	for _, m := range h.models() {
+		if _, err := db.PinTables(h.t.Context(), l, []string{m.Name}, nil); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	do(func(text string) []string {
 		rows, err := db.Texts(h.t.Context(), text)
 		if err != nil {
 			h.t.Fatalf("%s: %v", text, err)
 		}
 		return rows
-	}
-	models, err := h.graph.Select(h.tables...)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	out := built{tables: map[string][]string{}}
-	for _, m := range models {
-		if _, err := db.PinTables(h.t.Context(), l, []string{m.Name}, nil); err != nil {
-			h.t.Fatal(err)
-		}
-		out.tables[m.Name] = texts("SELECT CAST(t AS VARCHAR) FROM (SELECT * EXCLUDE (_run_id, _model, _inputs) FROM " + m.Name + ") t ORDER BY 1")
-	}
-	out.posts = texts(`SELECT concat_ws('|', source, id, copy, kind, day, text, coalesce(CAST(likes AS VARCHAR), 'NULL'), versions) FROM features.posts ORDER BY 1`)
-	out.totals = slices.Concat(
-		texts("SELECT CAST(t AS VARCHAR) FROM (SELECT * EXCLUDE (source, copy, _run_id, _model, _inputs) FROM features.posts WHERE NOT copy) t ORDER BY 1"),
-		texts(`SELECT concat_ws('|', hour, lang, sum(posts), sum(originals), sum(replies), sum(reposts), sum(with_engagement))
-			FROM marts.volume WHERE NOT copy GROUP BY hour, lang ORDER BY 1`))
-	return out
+	})
 }

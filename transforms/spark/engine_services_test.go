@@ -70,3 +70,13 @@ func TestServiceHistories(t *testing.T) {
 	}
 	enginetest.Histories(t, g, open, 1, "features.posts", "marts.volume")
 }
+
+// TestServiceGrowth holds tables that grow batch by batch against tables that are
+// built whole.
+func TestServiceGrowth(t *testing.T) {
+	g, err := transforms.Load(sql.Models)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enginetest.Growth(t, g, open, 1, 12, "features.posts", "features.entities", "marts.volume")
+}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,7 @@ type options struct {
 	level  string
 	quiet  bool
 	engine string
+	wait   time.Duration
 
 	parallel *int // nil: not said
 }
@@ -46,13 +48,14 @@ post exactly once, every number traceable to its SQL, snapshot and model.`,
 	f.BoolVar(&o.json, "json", false, "print one JSON document on stdout, nothing else")
 	f.StringVar(&o.level, "log-level", "", "debug, info, warn or error (default from the config)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
+	f.DurationVar(&o.wait, "wait", time.Hour, "how long to wait for what another run holds; 0: not at all")
 	f.Var(parallelFlag{o}, "parallel", "how much to do side by side, instead of parallel of the config (default a piece of work for every core)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
 	root.AddCommand(
 		newInitCommand(o), newDemoCommand(o), newRunCommand(o),
 		newIngestCommand(o), newBackfillCommand(o), newTransformCommand(o), newTrainCommand(o), newScoreCommand(o), newPublishCommand(o),
 		newServeCommand(o), newSQLCommand(o), newStatusCommand(o), newLakeCommand(o),
-		newModelCommand(o), newLabelCommand(o), newEraseCommand(o), newScheduleCommand(o), newSimulateCommand(o), newCheckCommand(o), newVersionCommand(o),
+		newModelCommand(o), newLabelCommand(o), newEraseCommand(o), newScheduleCommand(o), newSimulateCommand(o), newCheckCommand(o), newJobsCommand(o), newVersionCommand(o),
 	)
 	tidy(root)
 	return root

@@ -34,6 +34,7 @@ type Config struct {
 	Models      Models                `yaml:"models"`
 	Publish     []Publish             `yaml:"publish"`
 	Schedule    map[string]Schedule   `yaml:"schedule"`
+	Care        Care                  `yaml:"care"`
 	Serve       Serve                 `yaml:"serve"`
 	Log         Log                   `yaml:"log"`
 
@@ -126,6 +127,7 @@ func Default() Config {
 			Sentiment: Sentiment{Seed: 1, Language: "en", Gate: Gate{MacroRecall: 0.5, Drop: 0.02}},
 			Trends:    Trends{Seed: 1, Every: 7 * 24 * time.Hour, Authors: 3},
 		},
+		Care:  Care{Auto: true, Time: time.Minute, Rewrite: "1GB"},
 		Serve: Serve{Addr: "127.0.0.1:5002"},
 		Log:   Log{Level: "info"},
 	}
@@ -255,6 +257,9 @@ func yamlError(path string, err error) error {
 func (c *Config) validate() error {
 	bad := func(hint, format string, args ...any) error {
 		return feedlake.Hint(fmt.Errorf("%s: %s: %w", c.File, fmt.Sprintf(format, args...), feedlake.ErrConfig), "%s", hint)
+	}
+	if err := c.validateCare(bad); err != nil {
+		return err
 	}
 	if err := c.validateLake(bad); err != nil {
 		return err

@@ -122,14 +122,18 @@ func (j *judging) sentiment(unsaid string) func(context.Context, int) (serving.J
 }
 
 // Score fills ml.sentiment_scores.
-func (a *App) Score(ctx context.Context) error { return a.ScoreDays(ctx, nil) }
+func (a *App) Score(ctx context.Context) error { return a.score(ctx, schedules.Shard{}, nil) }
 
 // ScoreDays fills ml.sentiment_scores; with again, the version in use judges
 // those days anew.
 func (a *App) ScoreDays(ctx context.Context, again *serving.Days) error {
+	return a.score(ctx, schedules.Shard{}, again)
+}
+
+func (a *App) score(ctx context.Context, shard schedules.Shard, again *serving.Days) error {
 	return a.judge(ctx, ModelSentiment, "no sentiment model is in use", func(j *judging, db *query.DB) error {
 		res, err := serving.Score(ctx, serving.ScoreOptions{
-			Lake: a.Lake, DB: db, Model: ModelSentiment, Version: j.inUse.Version, Open: j.sentiment(a.Config.Models.Sentiment.Language), Again: again,
+			Lake: a.Lake, DB: db, Model: ModelSentiment, Version: j.inUse.Version, Open: j.sentiment(a.Config.Models.Sentiment.Language), Again: again, Shard: serving.Shard(shard),
 			Parallel: a.parallel, RunID: schedules.RunOf(ctx).ID, Now: a.Now, Log: a.Log,
 			Progress: func(done, total int64) { a.Progress(ctx, StepScore, done, total, "posts", "") },
 		})

@@ -55,7 +55,11 @@ func (a *App) publishTables(ctx context.Context, only []string) (err error) {
 	var failed []error
 	var details []string
 	for i, p := range a.Config.Publish {
-		res, err := a.publishOne(ctx, db, i, only)
+		var res serving.PublishResult
+		err := a.holdPlace(ctx, p.Name, func(ctx context.Context) (err error) {
+			res, err = a.publishOne(ctx, db, i, only)
+			return err
+		})
 		schedules.Report(ctx, schedules.Counts{RowsOut: res.Rows})
 		switch {
 		case err != nil && ctx.Err() != nil:

@@ -35,7 +35,9 @@ type stepRow struct {
 // Record brings the history of ended runs from the ledger into ops.steps, of
 // runs that were killed too, and then into marts.pipeline_runs and the places
 // where marts are published.
-func (a *App) Record(ctx context.Context) error {
+func (a *App) Record(ctx context.Context) error { return a.holdRecord(ctx, a.record) }
+
+func (a *App) record(ctx context.Context) error {
 	done, err := a.Lake.Property(ctx, "ops.steps", recordedUpTo)
 	if err != nil {
 		return err

@@ -21,7 +21,11 @@ func (a *App) Retain(ctx context.Context) error {
 	var details []string
 	var failed []error
 	for _, s := range a.Config.Sources {
-		said, err := a.retainOne(ctx, s)
+		var said []string
+		err := a.holdSource(ctx, s.Name, feedlake.Window{}, func(ctx context.Context) (err error) {
+			said, err = a.retainOne(ctx, s)
+			return err
+		})
 		details = append(details, said...)
 		switch {
 		case err == nil:

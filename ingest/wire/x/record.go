@@ -46,7 +46,7 @@ func Record(raw string, now time.Time, position string, b *wire.Batch) {
 			b.Reject("a line of a compliance job over users, which is read with \"shape: x-users\"", raw, position, now)
 			return
 		}
-		deletion(raw, now, position, b)
+		eitherGone(raw, now, position, b)
 	case has["id"]:
 		single(raw, now, position, b)
 	case has["data"] && counts(raw):
@@ -98,7 +98,7 @@ const firstOf2008 = 400_000_000
 
 // account reports that a line of a compliance job is about no post: its number is
 // too small for a post of its time. Accounts of before 2008, and those whose
-// numbers hold the time, cannot be told from posts.
+// numbers hold the time, cannot be told from posts: see eitherGone.
 func account(raw string) bool {
 	r := gjson.GetMany(raw, "id", "created_at")
 	n, err := strconv.ParseInt(r[0].String(), 10, 64)
@@ -110,6 +110,16 @@ func account(raw string) bool {
 		return at.Year() >= 2008
 	}
 	return n < firstSnowflake && at.Year() >= 2011
+}
+
+// eitherGone adds a line of a compliance job of which nobody can tell whether it is
+// over posts or over users: as the deletion of the post and of the account of that
+// number. Of the two only one was ever there, and it must go.
+func eitherGone(raw string, now time.Time, position string, b *wire.Batch) {
+	n := len(b.Posts)
+	if deletion(raw, now, position, b); len(b.Posts) > n {
+		DeletedUser(raw, now, position, b)
+	}
 }
 
 // Users adds a line of the result of a compliance job over users, from an archive;

@@ -28,6 +28,10 @@ func TestRecord(t *testing.T) {
 	seen := time.Date(2021, 4, 9, 0, 0, 0, 0, time.UTC)
 	post := feedlake.Post{ID: id, URI: "https://x.com/i/status/" + id, Kind: feedlake.KindPost, CreatedAt: second, ObservedAt: now}
 	with := func(change func(*feedlake.Post)) []feedlake.Post { p := post; change(&p); return []feedlake.Post{p} }
+	gone := func(id string) feedlake.Post { // the account of that number
+		address := "https://x.com/i/user/" + id
+		return feedlake.Post{ID: address, URI: address, Kind: feedlake.KindAccount, AuthorID: id, CreatedAt: now, ObservedAt: now, Deleted: true}
+	}
 	for _, c := range []struct {
 		name, raw string
 		want      []feedlake.Post
@@ -75,10 +79,10 @@ func TestRecord(t *testing.T) {
 		{name: "notice", raw: `{"delete":{"status":{"id":1,"id_str":"` + id + `","user_id_str":"3"},"timestamp_ms":"1617926400000"}}`, want: with(func(p *feedlake.Post) {
 			p.Deleted, p.ObservedAt = true, seen
 		})},
-		{name: "compliance", raw: `{"id":"` + id + `","action":"delete","created_at":"` + at + `","redacted_at":"2021-05-01T00:00:00.000Z","reason":"suspended"}`, want: with(func(p *feedlake.Post) { p.Deleted = true })},
-		{name: "compliance, early post", raw: `{"id":"20","action":"delete","created_at":"2006-03-21T20:50:14.000Z","reason":"deleted"}`, want: with(func(p *feedlake.Post) {
+		{name: "compliance", raw: `{"id":"` + id + `","action":"delete","created_at":"` + at + `","redacted_at":"2021-05-01T00:00:00.000Z","reason":"suspended"}`, want: append(with(func(p *feedlake.Post) { p.Deleted = true }), gone(id))},
+		{name: "compliance, early post", raw: `{"id":"20","action":"delete","created_at":"2006-03-21T20:50:14.000Z","reason":"deleted"}`, want: append(with(func(p *feedlake.Post) {
 			p.ID, p.URI, p.Deleted, p.CreatedAt = "20", "https://x.com/i/status/20", true, time.Date(2006, 3, 21, 20, 50, 14, 0, time.UTC)
-		})},
+		}), gone("20"))},
 		{name: "compliance without time", raw: `{"id":"20","action":"delete","reason":"deleted"}`, reject: "the deletion does not tell when its post was created"},
 		{name: "missing", raw: `{"errors":[{"parameter":"ids","value":"7","detail":"Could not find tweet with ids: [7].","title":"Not Found Error","type":"https://api.x.com/2/problems/resource-not-found"}]}`, reject: "post 7 was not given: Could not find tweet with ids: [7]."},
 		{name: "error", raw: `{"errors":[{"title":"operational-disconnect","detail":"gone"}]}`, reject: "the answer is an error: gone"},
