@@ -273,16 +273,10 @@ func (l *Lake) resolve(ctx context.Context, c Commit, cause error) (Snapshot, er
 	return Snapshot{}, fmt.Errorf("%w: %w", feedlake.ErrUnknown, cause)
 }
 
+// backoff waits before another try, longer each time, and those who wait not in step.
 func backoff(ctx context.Context, try int) error {
 	wait := min(10*time.Millisecond<<min(try, 6), 500*time.Millisecond)
-	timer := time.NewTimer(wait/2 + rand.N(wait))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return feedlake.Sleep(ctx, wait/2+rand.N(wait))
 }
 
 func (l *Lake) locations(paths []string) []string {

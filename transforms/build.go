@@ -157,14 +157,8 @@ func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
 	if r.failures, err = b.verify.check(ctx, b.m, out, emptied, had); err != nil {
 		return b.carried(r), err
 	}
-	switch {
-	case c.grown:
-	case c.hours != nil:
-		if r.same, err = b.sameHours(ctx, c, r); err != nil {
-			return b.carried(r), err
-		}
-	default:
-		if r.same, err = b.same(ctx, out, r.bad()); err != nil {
+	if !c.grown {
+		if r.same, err = b.same(ctx, c, &r); err != nil {
 			return b.carried(r), err
 		}
 	}

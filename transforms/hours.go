@@ -283,53 +283,6 @@ func (b *build) others(ctx context.Context, c chunk, had map[lake.Partition]int6
 	return stay, nil
 }
 
-// sameHours lists the partitions whose hours came out as the table has them: they
-// stay as they are, as whole partitions do (see same).
-func (b *build) sameHours(ctx context.Context, c chunk, r result) (map[lake.Partition]bool, error) {
-	same, bad := map[lake.Partition]bool{}, r.bad()
-	for _, p := range c.partitions {
-		now := filesIn(r.out.Files, map[lake.Partition]bool{p: true})
-		if old := r.stay[p].drop; len(old) > 0 && len(now) > 0 && !bad[p] {
-			equal, err := b.verify.equalHours(ctx, r.out.Columns, b.keep, old, now, c.hours)
-			if err != nil {
-				return nil, err
-			}
-			if equal {
-				same[p] = true
-			}
-		}
-	}
-	return same, nil
-}
-
-// equalHours reports whether some files have, of some hours, the rows of others.
-func (v *verifier) equalHours(ctx context.Context, cols, have []lake.Column, old, now []lake.File, hours []time.Time) (equal bool, err error) {
-	var rows int64
-	for _, f := range slices.Concat(old, now) {
-		rows += f.Rows
-	}
-	db, done, err := v.open(ctx, rows)
-	if err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	local, release, err := v.lake.Local(ctx, old)
-	if err != nil {
-		return false, err
-	}
-	defer release()
-	var said []string
-	for _, c := range cols {
-		if !made(c) {
-			said = append(said, query.Ident(c.Name))
-		}
-	}
-	list := "SELECT " + strings.Join(said, ", ") + " FROM "
-	a, b := "("+list+"("+query.Select(have, local)+") WHERE "+among(hours)+")", "("+list+"("+query.Select(cols, now)+"))"
-	err = db.QueryRowContext(ctx, "SELECT NOT EXISTS (("+a+" EXCEPT ALL "+b+") UNION ALL ("+b+" EXCEPT ALL "+a+"))").Scan(&equal)
-	return equal, err
-}
-
 // carried puts the files with rows of other hours beside the computed ones: they
 // have the same fate.
 func (b *build) carried(r result) result {

@@ -49,7 +49,7 @@ func (d *DB) Split(derive map[string]string) lake.Splitter {
 				return made, err
 			}
 			made = append(made, out)
-			if _, err := d.sql.ExecContext(ctx, "COPY (SELECT * FROM split_rows WHERE "+strings.Join(where, " AND ")+") TO "+Quote(out)+" ("+rewriteOptions+")"); err != nil {
+			if _, err := d.sql.ExecContext(ctx, "COPY (SELECT * FROM split_rows WHERE "+strings.Join(where, " AND ")+") TO "+Quote(out)+" ("+CopyOptions+")"); err != nil {
 				return made, fmt.Errorf("write partition: %w", err)
 			}
 		}
