@@ -55,8 +55,8 @@ func TestDifferences(t *testing.T) {
 		}
 		var added, removed []string
 		for _, d := range list {
-			added = append(added, idsOf(t, l, db, d.Added)...)
-			removed = append(removed, idsOf(t, l, db, d.Removed)...)
+			added = append(added, idsOf(t, db, d.Added)...)
+			removed = append(removed, idsOf(t, db, d.Removed)...)
 		}
 		if diff := cmp.Diff([][]string{c.added, c.removed}, [][]string{added, removed}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
@@ -66,7 +66,7 @@ func TestDifferences(t *testing.T) {
 }
 
 // idsOf reads the ids of some files.
-func idsOf(t *testing.T, l *lake.Lake, db *query.DB, files []lake.File) []string {
+func idsOf(t *testing.T, db *query.DB, files []lake.File) []string {
 	t.Helper()
 	if len(files) == 0 {
 		return nil

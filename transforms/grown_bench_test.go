@@ -120,9 +120,9 @@ func grownDay(b *testing.B, posts, batches int, all bool) (mean, p95 time.Durati
 	took := map[string]time.Duration{}
 	start := cpu(b)
 	for n := range batches {
-		at := time.Now() //nolint:forbidigo // a benchmark
+		at := time.Now()
 		r.land(microBatch(n, batches)...)
-		r.opts.Now = time.Now //nolint:forbidigo // a benchmark
+		r.opts.Now = time.Now
 		rep := r.mustTransform()
 		walls[n] = time.Since(at)
 		for _, m := range rep.Models {
