@@ -274,7 +274,7 @@ func TestOnlyTouchedHours(t *testing.T) {
 		{"a new hour", []feedlake.Post{at(post("b3", "01-01", "new"), 11)}, 1, []string{"11"}, 3},
 		{"two days", []feedlake.Post{at(post("b4", "01-01", "new"), 11), at(post("z2", "01-02", "new"), 23)}, 2, []string{"11", "23"}, 3},
 		{"a late post", []feedlake.Post{at(post("b5", "01-01", "late"), 3)}, 1, []string{"03"}, 4},
-		{"an edit: its hour differs, the posts are replaced", []feedlake.Post{seen(a1, time.Hour, "edited")}, 1, []string{"03"}, 4},
+		{"an edit: its hour is computed, and has as many posts", []feedlake.Post{seen(a1, time.Hour, "edited")}, 0, []string{"03"}, 4},
 		{"a deletion", []feedlake.Post{deleted(at(post("b5", "01-01", ""), 3), time.Hour)}, 1, []string{"03"}, 4},
 		{"the last post of an hour", []feedlake.Post{deleted(at(post("a2", "01-01", ""), 5), time.Hour)}, 1, []string{"05"}, 3},
 	} {
