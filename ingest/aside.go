@@ -84,7 +84,7 @@ func (b *batch) putAside() (err error) {
 		b.aside.parts[k] = append(b.aside.parts[k], added[i])
 	}
 	b.aside.size, b.aside.posts = at, b.aside.posts+b.held
-	b.pages, b.held, b.bytes = nil, 0, b.bytes-b.postBytes
+	b.pages, b.before, b.held, b.bytes = nil, nil, 0, b.bytes-b.postBytes
 	b.postBytes = 0
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,7 @@ type batch struct {
 	rejects   []feedlake.Reject
 	posts     int               // with those that were put aside
 	held      int               // in pages
+	before    []int64           // by page: the number of the last post before it
 	aside     *aside            // nil: nothing was put aside
 	seq       int64             // of the last post of the run; stays when the batch is emptied
 	bytes     int64             // of what is in memory; see weight
@@ -109,7 +111,8 @@ func keyOf(p *feedlake.Post) key { return key{p.Source, day(p.CreatedAt)} }
 // span is a run of posts of one partition, side by side in a page.
 type span struct{ page, from, to int32 }
 
-// partitions finds the posts of each partition, in the order of arrival.
+// partitions finds the posts of each partition, in the order of arrival, and numbers
+// them.
 func (b *batch) partitions() (keys []key, spans map[key][]span) {
 	spans = map[key][]span{}
 	for p, posts := range b.pages {
@@ -117,6 +120,7 @@ func (b *batch) partitions() (keys []key, spans map[key][]span) {
 			k := keyOf(&posts[i])
 			from := i
 			for i < len(posts) && posts[i].Source == k.source && day(posts[i].CreatedAt) == k.day {
+				posts[i].Seq = b.before[p] + int64(i) + 1
 				i++
 			}
 			if _, ok := spans[k]; !ok {
@@ -127,6 +131,24 @@ func (b *batch) partitions() (keys []key, spans map[key][]span) {
 	}
 	sortKeys(keys)
 	return keys, spans
+}
+
+// using counts the partitions that have posts in each page.
+func using(pages int, spans map[key][]span) []atomic.Int32 {
+	n := make([]atomic.Int32, pages)
+	for _, of := range spans {
+		eachPage(of, func(p int32) { n[p].Add(1) })
+	}
+	return n
+}
+
+// eachPage calls do once for each page of a partition.
+func eachPage(spans []span, do func(page int32)) {
+	for i, s := range spans {
+		if i == 0 || spans[i-1].page != s.page { // they come in order
+			do(s.page)
+		}
+	}
 }
 
 func sortKeys(keys []key) {
@@ -149,6 +171,7 @@ func (b *batch) writePosts(ctx context.Context, l *lake.Lake, parallel int) ([]s
 		sortKeys(keys)
 	}
 	paths := make([]string, len(keys))
+	left := using(len(b.pages), spans)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	rooms := make(chan []feedlake.Post, parallel) // memory to gather posts in
@@ -165,6 +188,11 @@ func (b *batch) writePosts(ctx context.Context, l *lake.Lake, parallel int) ([]s
 			}
 			paths[i], err = b.writePartition(ctx, l, k, spans[k], loose)
 			rooms <- loose[:0]
+			eachPage(spans[k], func(p int32) {
+				if left[p].Add(-1) == 0 {
+					b.pages[p] = nil // its memory is wanted by the next batch
+				}
+			})
 			return err
 		})
 	}

@@ -90,11 +90,9 @@ func (e *entries) networkOf(p *feedlake.Post) {
 
 // take adds a page's entries to the batch.
 func (b *batch) take(e entries, name, runID string) {
-	for i := range e.posts {
-		b.seq++
-		e.posts[i].Seq = b.seq
-	}
 	if len(e.posts) > 0 {
+		b.before = append(b.before, b.seq)
+		b.seq += int64(len(e.posts))
 		b.pages = append(b.pages, e.posts)
 		b.posts += len(e.posts)
 		b.held += len(e.posts)

@@ -27,6 +27,7 @@ type Commit struct {
 	Set        map[string]string // table properties written in the same commit; "" removes one
 	Expect     map[string]string // table properties that must hold as the commit lands; "" means absent
 	Summary    map[string]string // provenance, kept in the snapshot
+	Partition  []string          // with ReplaceAll: what the table is partitioned by from now on, as in Spec; see Repartition
 }
 
 // attempts bounds how often a commit is tried against other writers; waits
@@ -146,6 +147,9 @@ func (l *Lake) tryCommit(ctx context.Context, t *table.Table, c Commit) (Snapsho
 	if err := stageProperties(tx, t, c.Set); err != nil {
 		return Snapshot{}, err
 	}
+	if err := stagePartition(tx, t, c); err != nil {
+		return Snapshot{}, err
+	}
 	props := iceberg.Properties{}
 	maps.Copy(props, c.Summary)
 	undo, err := l.undoOf(ctx, t, c.Set)
@@ -164,7 +168,7 @@ func (l *Lake) tryCommit(ctx context.Context, t *table.Table, c Commit) (Snapsho
 		// twice: only other changes look through all files of the table for theirs.
 		fresh := c.ID != "" && c.Summary[summaryRestored] == ""
 		err = tx.AddFiles(ctx, l.locations(add), props, fresh)
-	case len(c.Set) == 0:
+	case len(c.Set) == 0 && c.Partition == nil:
 		return snapshotOf(t.CurrentSnapshot()), nil
 	}
 	if err != nil {
@@ -269,16 +273,10 @@ func (l *Lake) resolve(ctx context.Context, c Commit, cause error) (Snapshot, er
 	return Snapshot{}, fmt.Errorf("%w: %w", feedlake.ErrUnknown, cause)
 }
 
+// backoff waits before another try, longer each time, and those who wait not in step.
 func backoff(ctx context.Context, try int) error {
 	wait := min(10*time.Millisecond<<min(try, 6), 500*time.Millisecond)
-	timer := time.NewTimer(wait/2 + rand.N(wait))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return feedlake.Sleep(ctx, wait/2+rand.N(wait))
 }
 
 func (l *Lake) locations(paths []string) []string {

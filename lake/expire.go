@@ -26,14 +26,14 @@ const ReadersMayHold = time.Hour
 
 // ExpireOptions says which snapshots may go.
 type ExpireOptions struct {
-	Tables    []string           // none: all
-	OlderThan time.Duration      // those that were current since then stay; 0: DefaultExpireAge
-	KeepLast  int                // so many newest ones stay; 0: DefaultExpireLast
+	Tables    []string      // none: all
+	OlderThan time.Duration // those that were current since then stay; 0: DefaultExpireAge
+	KeepLast  int           // so many newest ones stay; 0: DefaultExpireLast
 	// AtMost bounds a table that is committed to often: beyond so many newest
 	// snapshots one may go when it was current last an hour ago (ReadersMayHold);
 	// 0: only OlderThan counts.
 	AtMost int
-	Keep      map[string][]int64 // these stay too, by table
+	Keep   map[string][]int64 // these stay too, by table
 	// All lets every snapshot go but the current one and those of Keep,
 	// whatever its age and whoever names it: for a takedown. Models whose inputs
 	// go are rebuilt whole, a writer that is just at work may end with

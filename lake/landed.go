@@ -24,7 +24,7 @@ type landedIDs struct {
 	head     int64
 	byID     map[string][]int64 // commit ID to the snapshots that have it, oldest first
 	size     int
-	restored bool             // a restore is among them: some commits may be undone
+	restored bool // a restore is among them: some commits may be undone
 }
 
 // find looks for the snapshot of a commit ID in the newest metadata.

@@ -113,9 +113,13 @@ func (b *blockWriter) look(rows reflect.Value, from, n int) {
 		b.bytes[i] = 0
 		for f, place := range b.fields {
 			v := row.FieldByIndex(place)
-			set := !v.IsZero()
+			set := false
 			if v.Kind() == reflect.String {
-				b.bytes[i] += v.Len()
+				n := v.Len()
+				b.bytes[i] += n
+				set = n > 0
+			} else {
+				set = !v.IsZero()
 			}
 			if set {
 				b.values[f] |= 1 << i

@@ -19,6 +19,7 @@ type manifests struct {
 	fsys  iceio.IO
 	specs map[int]iceberg.PartitionSpec
 	list  []iceberg.ManifestFile
+	hour  int // see hourField
 }
 
 // manifestsAt reads which manifests a snapshot has. Copy-on-write only: a delete
@@ -34,6 +35,7 @@ func (l *Lake) manifestsAt(ctx context.Context, t *table.Table, name string, sna
 	if m.list, err = s.Manifests(m.fsys); err != nil {
 		return m, fmt.Errorf("plan table %s: %w", name, err)
 	}
+	m.hour = hourField(t)
 	m.specs = map[int]iceberg.PartitionSpec{}
 	for _, s := range t.Metadata().PartitionSpecs() {
 		m.specs[s.ID()] = s
@@ -68,7 +70,7 @@ func (l *Lake) filesOf(ctx context.Context, t *table.Table, name string, snapsho
 func (l *Lake) listsOf(ctx context.Context, m manifests, list []iceberg.ManifestFile) ([][]File, error) {
 	lists := make([][]File, len(list))
 	err := parallel(ctx, len(list), func(i int) (err error) {
-		lists[i], err = l.manifest(m.fsys, m.specs, list[i])
+		lists[i], err = l.manifest(m, list[i])
 		return err
 	})
 	return lists, err
@@ -136,19 +138,19 @@ func (l *Lake) diffManifests(ctx context.Context, before, after manifests) ([]Pa
 }
 
 // manifest lists the live files of one manifest.
-func (l *Lake) manifest(fsys iceio.IO, specs map[int]iceberg.PartitionSpec, m iceberg.ManifestFile) ([]File, error) {
+func (l *Lake) manifest(of manifests, m iceberg.ManifestFile) ([]File, error) {
 	if files, ok := l.plans.get(m.FilePath()); ok {
 		return files, nil
 	}
 	files := []File{}
-	for e, err := range m.Entries(fsys, true) {
+	for e, err := range m.Entries(of.fsys, true) {
 		if err != nil {
 			return nil, err
 		}
 		df := e.DataFile()
 		files = append(files, File{
 			Path: l.store.pathOf(df.FilePath()), Rows: df.Count(), Bytes: df.FileSizeBytes(),
-			Partition: partitionOf(specs[int(df.SpecID())], df),
+			Partition: partitionOf(of.specs[int(df.SpecID())], df), Hours: hoursOf(df, of.hour),
 		})
 	}
 	slices.SortFunc(files, compareFiles)

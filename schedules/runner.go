@@ -264,7 +264,7 @@ func (f *flow) tries(ctx context.Context, j Job, step *Step) error {
 			pause = max(pause, retry.After)
 		}
 		f.Ledger.log.WarnContext(ctx, "try job again", "run", f.run.ID, "job", j.Name, "try", step.Try, "wait", pause, "err", err)
-		if sleep(ctx, pause) != nil {
+		if feedlake.Sleep(ctx, pause) != nil {
 			return err
 		}
 	}
@@ -323,16 +323,4 @@ func (f *flow) record(ctx context.Context, s Step) error {
 		f.OnStep(f.run, s)
 	}
 	return nil
-}
-
-// sleep waits for d, or less when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

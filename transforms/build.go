@@ -157,8 +157,8 @@ func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
 	if r.failures, err = b.verify.check(ctx, b.m, out, emptied, had); err != nil {
 		return b.carried(r), err
 	}
-	if !c.grown && c.hours == nil {
-		if r.same, err = b.same(ctx, out, r.bad()); err != nil {
+	if !c.grown {
+		if r.same, err = b.same(ctx, c, &r); err != nil {
 			return b.carried(r), err
 		}
 	}

@@ -15,15 +15,25 @@ func made(c lake.Column) bool {
 	return c.Name == "_run_id" || c.Name == "_model" || c.Name == "_inputs"
 }
 
-// same lists the partitions whose rows came out as the table has them: they stay,
-// with the provenance that they have, and nothing behind them is computed anew. A
-// model that changed, and a rebuild that was asked for, replace everything.
-func (b *build) same(ctx context.Context, out Output, bad map[lake.Partition]bool) (map[lake.Partition]bool, error) {
+// same lists the partitions of a query whose rows came out as the table has them:
+// they stay, with the provenance that they have, and nothing behind them is computed
+// anew. A model that changed, and a rebuild that was asked for, replace everything.
+func (b *build) same(ctx context.Context, c chunk, r *result) (map[lake.Partition]bool, error) {
 	if !b.st.Built || b.Full || b.st.Model != b.m.Hash || b.st.Lost != "" {
 		return nil, nil
 	}
+	leave, come := b.output, r.out.Files
+	if c.hours != nil { // what leaves and what comes in its place
+		leave, come = nil, slices.Clone(come)
+		for _, k := range r.stay {
+			leave = append(leave, k.drop...)
+			if k.add != nil {
+				come = append(come, *k.add)
+			}
+		}
+	}
 	var cols []lake.Column
-	for _, c := range out.Columns {
+	for _, c := range r.out.Columns {
 		if made(c) {
 			continue
 		}
@@ -32,40 +42,27 @@ func (b *build) same(ctx context.Context, out Output, bad map[lake.Partition]boo
 		}
 		cols = append(cols, c)
 	}
-	old, now := b.evenly(out.Files, bad)
+	old, now := evenly(leave, come, r.bad())
 	if len(now) == 0 {
 		return nil, nil
 	}
 	return b.verify.equal(ctx, b.m, cols, b.keep, old, now)
 }
 
-// evenly lists the files, of the table and new, of the partitions that have as many
-// rows as before.
-func (b *build) evenly(made []lake.File, bad map[lake.Partition]bool) (old, now []lake.File) {
-	more := map[lake.Partition]int64{}
-	for _, f := range made {
+// evenly keeps the files, of those that leave and of those that come, of the
+// partitions that have as many rows in both.
+func evenly(leave, come []lake.File, bad map[lake.Partition]bool) (old, now []lake.File) {
+	more, had := map[lake.Partition]int64{}, map[lake.Partition]bool{}
+	for _, f := range come {
 		more[f.Partition] += f.Rows
 	}
-	for _, f := range b.output {
+	for _, f := range leave {
 		if _, ok := more[f.Partition]; ok {
-			more[f.Partition] -= f.Rows
+			more[f.Partition], had[f.Partition] = more[f.Partition]-f.Rows, true
 		}
 	}
-	even := func(f lake.File) bool {
-		n, ok := more[f.Partition]
-		return ok && n == 0 && b.had[f.Partition] && !bad[f.Partition]
-	}
-	for _, f := range b.output {
-		if even(f) {
-			old = append(old, f)
-		}
-	}
-	for _, f := range made {
-		if even(f) {
-			now = append(now, f)
-		}
-	}
-	return old, now
+	uneven := func(f lake.File) bool { return !had[f.Partition] || more[f.Partition] != 0 || bad[f.Partition] }
+	return slices.DeleteFunc(slices.Clone(leave), uneven), slices.DeleteFunc(slices.Clone(come), uneven)
 }
 
 // equal lists the partitions whose rows are the same in two sets of files, as many

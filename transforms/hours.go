@@ -89,6 +89,17 @@ func (r *runner) growHours(ctx context.Context, m *Model, st *state, inputs []so
 	return nil
 }
 
+// hourInputs leaves out the files that have no rows of some hours; lookups stay whole.
+func hourInputs(inputs []source, hours []time.Time) []source {
+	out := slices.Clone(inputs)
+	for i := range out {
+		if !out[i].lookup {
+			out[i].files = slices.DeleteFunc(slices.Clone(out[i].files), func(f lake.File) bool { return !f.Hours.MayHold(hours) })
+		}
+	}
+	return out
+}
+
 // touch is a difference of one input partition.
 type touch struct {
 	*source
@@ -106,6 +117,10 @@ func (r *runner) touchedHours(ctx context.Context, list []touch) (hours []time.T
 		if len(t.d.Removed) > 0 && rows > maxCompared {
 			return nil, false, nil
 		}
+		if h, ok := oneHour(t.d); ok {
+			hours = append(hours, h)
+			continue
+		}
 		found, err := r.verify.hours(ctx, t.columns, t.d, rows)
 		if err != nil {
 			return nil, false, fmt.Errorf("look for hours of %s: %w", t.table, err)
@@ -119,6 +134,21 @@ func (r *runner) touchedHours(ctx context.Context, list []touch) (hours []time.T
 		}
 	}
 	return hours, true, nil
+}
+
+// oneHour is the hour of all rows of a difference, where they have one and the
+// files tell it.
+func oneHour(d lake.Difference) (time.Time, bool) {
+	if len(d.Removed) > 0 || len(d.Added) == 0 {
+		return time.Time{}, false
+	}
+	h := d.Added[0].Hours
+	for _, f := range d.Added {
+		if f.Hours != h {
+			return time.Time{}, false
+		}
+	}
+	return time.UnixMicro(h.From).UTC(), h.Known && h.From == h.To
 }
 
 // hours lists the hours, in microseconds, in which the rows of a difference are.
@@ -165,9 +195,14 @@ func (b *build) keepOthers(ctx context.Context, p lake.Partition, hours []time.T
 	var files []lake.File
 	for _, f := range b.output {
 		if f.Partition == p {
-			files = append(files, f)
 			k.rows += f.Rows
+			if f.Hours.MayHold(hours) {
+				files = append(files, f)
+			}
 		}
+	}
+	if len(files) == 0 {
+		return k, nil
 	}
 	local, release, err := b.Lake.Local(ctx, files)
 	if err != nil {

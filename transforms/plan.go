@@ -284,7 +284,7 @@ func chunks(m *Model, p plan, inputs []source, maxRows int64) []chunk {
 	if len(p.hourly) > 0 {
 		out := chunks(m, plan{partitions: p.partitions}, inputs, maxRows)
 		for _, h := range p.hourly {
-			for _, c := range chunks(m, plan{partitions: h.partitions}, inputs, math.MaxInt64) {
+			for _, c := range chunks(m, plan{partitions: h.partitions}, hourInputs(inputs, h.hours), math.MaxInt64) {
 				c.hours = h.hours
 				out = append(out, c)
 			}

@@ -48,7 +48,8 @@ const (
 
 // BenchmarkLandTweets lands the real tweets and, in the same run, lets DuckDB
 // write the same columns to Parquet, with and without the payload that feedlake
-// keeps. It reports rows for each second of processor time, and the ratios. What
+// keeps. It reports rows for each second of processor time, and the ratios, that of
+// the time that passed with two threads, too. What
 // is packed with zstd is compared with DuckDB on the unpacked text.
 func BenchmarkLandTweets(b *testing.B) {
 	dir := b.TempDir()
@@ -56,13 +57,16 @@ func BenchmarkLandTweets(b *testing.B) {
 	gz := filepath.Join(shared(b), "tweets_daily", "*.ndjson.gz")
 	for _, bench := range []struct{ name, glob, duck string }{{"gz", gz, gz}, {"plain", text, text}, {"zst", packTweets(b, text, b.TempDir()), text}} {
 		b.Run(bench.name, func(b *testing.B) {
-			var ours, typed, payload time.Duration
+			var ours, typed, payload, wall, duckWall time.Duration
 			rows := 0
 			for b.Loop() {
+				begun := time.Now()
 				n, took := landTweets(b, bench.glob)
-				rows, ours = rows+n, ours+took
+				rows, ours, wall = rows+n, ours+took, wall+time.Since(begun)
 				typed += duck(b, duckTyped, bench.duck)
+				begun = time.Now()
 				payload += duck(b, duckPayload, bench.duck)
+				duckWall += time.Since(begun)
 			}
 			rate := func(d time.Duration) float64 { return float64(rows) / d.Seconds() }
 			b.ReportMetric(rate(ours), "rows/cpu-s")
@@ -70,6 +74,7 @@ func BenchmarkLandTweets(b *testing.B) {
 			b.ReportMetric(rate(payload), "duckdb-payload-rows/cpu-s")
 			b.ReportMetric(rate(ours)/rate(typed), "of-duckdb")
 			b.ReportMetric(rate(ours)/rate(payload), "of-duckdb-payload")
+			b.ReportMetric(duckWall.Seconds()/wall.Seconds(), "wall-of-duckdb-payload")
 		})
 	}
 }
@@ -185,4 +190,100 @@ func BenchmarkDecode(b *testing.B) {
 			b.ReportMetric(float64(rows)/(cpu(b)-at).Seconds(), "rows/cpu-s")
 		})
 	}
+}
+
+// BenchmarkUnsorted lands posts of 500 days in order of time and in none, and tells
+// what the second costs of the first, in processor time, and in files.
+func BenchmarkUnsorted(b *testing.B) {
+	const posts, days = 300_000, 500
+	write := func(day func(i int) int) string {
+		dir := b.TempDir()
+		var text strings.Builder
+		for i := range posts {
+			fmt.Fprintf(&text, `{"id":"%d","at":%d,"t":"a text of some length, number %d","n":%d}`+"\n", i, 1577934245+day(i)*86400, i, i%100)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "a.ndjson"), []byte(text.String()), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		return dir
+	}
+	sorted, unsorted := write(func(i int) int { return i / (posts / days) }), write(func(i int) int { return i * 37 % days })
+	land := func(dir string) (took time.Duration, files int) {
+		l, err := lake.Open(b.Context(), lake.Config{Dir: b.TempDir(), Now: clock, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		at := cpu(b)
+		got, err := ingest.Run(b.Context(), ingest.Options{Name: "src", RunID: "r", Source: openSource(b, dir, "path: '*'\n"+plain), Lake: l, Now: clock, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		took = cpu(b) - at
+		live, err := l.Files(b.Context(), lake.RawPosts().Name, got.Snapshot)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return took, len(live)
+	}
+	var first, second time.Duration
+	files, of := 0, 0
+	for b.Loop() {
+		took, n := land(sorted)
+		first, of = first+took, n
+		took, n = land(unsorted)
+		second, files = second+took, n
+	}
+	b.ReportMetric(second.Seconds()/first.Seconds(), "cpu-of-sorted")
+	b.ReportMetric(float64(files)/float64(of), "files-of-sorted")
+}
+
+// BenchmarkGrow reads one line that was appended to a file, and tells what that costs
+// in a file of 64 MiB, of what it costs in one of 1 MiB.
+func BenchmarkGrow(b *testing.B) {
+	append1 := func(length int) func() time.Duration {
+		dir := b.TempDir()
+		name := filepath.Join(dir, "a.ndjson")
+		text := strings.Repeat(line(7)+"\n", length/len(line(7)))
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		at := feedlake.Cursor("")
+		read := func() (posts int) {
+			src := openSource(b, dir, "path: '*'\n"+plain)
+			for {
+				p, err := src.Fetch(b.Context(), at)
+				if err != nil {
+					b.Fatal(err)
+				}
+				posts += len(p.Posts)
+				if at = p.Next; p.Done {
+					return posts
+				}
+			}
+		}
+		read()
+		return func() time.Duration {
+			f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := f.WriteString(line(8) + "\n"); err != nil {
+				b.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				b.Fatal(err)
+			}
+			begun := cpu(b)
+			if n := read(); n != 1 {
+				b.Fatalf("%d posts", n)
+			}
+			return cpu(b) - begun
+		}
+	}
+	short, long := append1(1<<20), append1(64<<20)
+	var of, took time.Duration
+	for b.Loop() {
+		of, took = of+short(), took+long()
+	}
+	b.ReportMetric(took.Seconds()/of.Seconds(), "cpu-of-short")
 }

@@ -78,6 +78,9 @@ func Open(ctx context.Context, c config.Config, o Options) (*App, error) {
 			return nil, errors.Join(err, a.Close())
 		}
 	}
+	if err := a.repartition(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
 	led, err := OpenLedger(ctx, &c, l.Dir(), o)
 	if err != nil {
 		return nil, errors.Join(err, a.Close())

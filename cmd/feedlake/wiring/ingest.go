@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/cmd/feedlake/config"
@@ -94,17 +93,12 @@ func (a *App) Ingest(ctx context.Context, names []string) error {
 		return nil
 	}
 	details, errs := make([]string, len(chosen)), make([]error, len(chosen))
-	var all errgroup.Group
-	all.SetLimit(a.parallel)
+	var all sync.WaitGroup
+	slots := make(chan struct{}, a.parallel)
 	for i, s := range chosen {
-		all.Go(func() error {
-			details[i], errs[i] = a.ingestNew(ctx, s)
-			return nil
-		})
+		all.Go(func() { details[i], errs[i] = a.ingestNew(ctx, s, slots) })
 	}
-	if err := all.Wait(); err != nil {
-		return err
-	}
+	all.Wait()
 	if ctx.Err() != nil {
 		return errors.Join(errs...)
 	}
@@ -112,10 +106,17 @@ func (a *App) Ingest(ctx context.Context, names []string) error {
 	return inPart(len(chosen), "source", slices.DeleteFunc(errs, func(err error) bool { return err == nil }))
 }
 
-// ingestNew drains a source under its lock, and says for people what came.
-func (a *App) ingestNew(ctx context.Context, s config.Source) (detail string, err error) {
+// ingestNew drains a source under its lock and in one of the slots, and says for
+// people what came. A source that waits for its lock takes no slot from others.
+func (a *App) ingestNew(ctx context.Context, s config.Source, slots chan struct{}) (detail string, err error) {
 	var res ingest.Result
 	err = a.holdSource(ctx, s.Name, feedlake.Window{}, func(ctx context.Context) (err error) {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		defer func() { <-slots }()
 		res, err = a.ingestOne(ctx, s)
 		return err
 	})
@@ -186,7 +187,7 @@ func (a *App) ingestOne(ctx context.Context, s config.Source, parts ...feedlake.
 		}
 	}
 	res, err := ingest.Run(ctx, ingest.Options{
-		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Parts: parts, Lake: a.Lake, Now: a.Now, Log: a.Log,
+		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Parts: parts, Lake: a.Lake, Now: a.Now, Log: a.Log, Parallel: a.parallel,
 		NotBefore: s.Horizon(a.Now()), Pseudonyms: hide,
 		Progress: func(p ingest.Progress, _ ingest.Result) {
 			place := s.Name

@@ -57,7 +57,7 @@ func (a *App) retainOne(ctx context.Context, s config.Source) (said []string, er
 	if err != nil || from.IsZero() {
 		return said, err
 	}
-	days, rows, err := erasure.Retain(ctx, erasure.RetainOptions{Source: s.Name, From: from, RunID: schedules.RunOf(ctx).ID, Lake: a.Lake, Open: a.open})
+	days, rows, err := erasure.Retain(ctx, erasure.RetainOptions{Source: s.Name, From: from, RunID: schedules.RunOf(ctx).ID, Lake: a.Lake})
 	schedules.Report(ctx, schedules.Counts{RowsIn: rows, RowsOut: rows})
 	if err != nil {
 		return said, fmt.Errorf("keep %s for %d days: %w", s.Name, s.Policy.RetainDays, err)

@@ -35,6 +35,9 @@ func ident(v value) (string, error) {
 	if v.kind == isText {
 		s = bare(strings.TrimSpace(s))
 	}
+	if s == "" || s[0] != '-' && s[0] != '+' && s[0] != '.' && (s[0] < '0' || s[0] > '9') || isDigits(s) {
+		return s, nil // no number, or one as it should be
+	}
 	whole, exp, power := cutByte(s, "eE")
 	digits, fraction, dot := cutByte(whole, ".")
 	negative := strings.HasPrefix(digits, "-")
@@ -76,7 +79,14 @@ func cutByte(s, chars string) (before, after string, found bool) {
 	return s[:i], s[i+1:], true
 }
 
-func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // listOf reads a text that spells a list, in JSON or as Python prints it, or that
 // spells nothing; false for every other text.
