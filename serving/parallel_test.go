@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,10 +122,8 @@ type breaks struct {
 var errBroken = errors.New("broken")
 
 func (b *breaks) Score(ctx context.Context, texts []string) ([]serving.Sentiment, error) {
-	for _, s := range texts {
-		if s == b.at {
-			return nil, errBroken
-		}
+	if slices.Contains(texts, b.at) {
+		return nil, errBroken
 	}
 	return b.lengths.Score(ctx, texts)
 }
