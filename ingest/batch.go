@@ -158,7 +158,7 @@ func sortKeys(keys []key) {
 }
 
 // mostWriters bounds the files that are written at once: each takes some megabytes.
-const mostWriters = 8
+const mostWriters = 6
 
 // writePosts writes one file for each partition in the batch and returns their
 // paths; parallel partitions are written at once. The files join the table only with

@@ -48,7 +48,7 @@ type answer struct {
 // mostAhead bounds it for all.
 const (
 	aheadBytes = 3 << 20
-	mostAhead  = 24 << 20
+	mostAhead  = 12 << 20
 )
 
 // pages reads ahead of what is written: one page of a source that is asked, and of
