@@ -33,7 +33,7 @@ func TestPlainPackagesStartNoGoroutine(t *testing.T) {
 			}
 		}
 	}
-	for _, file := range []string{"ingest/run.go", "cmd/feedlake/command/command.go"} { // a group, and the statement
+	for _, file := range []string{"ingest/batch.go", "cmd/feedlake/command/command.go"} { // a group, and the statement
 		if len(started(t, file)) == 0 {
 			t.Errorf("nothing is found in %s: the test is blind", file)
 		}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/feedlake/feedlake"
 	"github.com/feedlake/feedlake/lake"
@@ -40,15 +42,24 @@ func (r *run) nextBox(ctx context.Context, f *flight) (string, error) {
 	if len(f.batch.rejects) == 0 {
 		return f.box, nil
 	}
-	path, err := lake.WriteRows(ctx, r.Lake, lake.RawRejects().Name, "", f.batch.rejects)
-	if err != nil {
-		return "", err
+	byDay := map[string][]feedlake.Reject{}
+	for _, j := range f.batch.rejects {
+		day := j.RejectedAt.UTC().Format(time.DateOnly)
+		byDay[day] = append(byDay[day], j)
+	}
+	var paths []string
+	for _, day := range slices.Sorted(maps.Keys(byDay)) {
+		path, err := lake.WriteRows(ctx, r.Lake, lake.RawRejects().Name, lake.MakePartition("source", r.Name, "day", day), byDay[day])
+		if err != nil {
+			return "", err
+		}
+		paths = append(paths, path)
 	}
 	old, err := parseBox(f.box)
 	if err != nil {
 		return "", err
 	}
-	b, err := json.Marshal(outbox{ID: f.id, After: old.ID, Files: []string{path}})
+	b, err := json.Marshal(outbox{ID: f.id, After: old.ID, Files: paths})
 	return string(b), err
 }
 
@@ -85,6 +96,29 @@ func (r *run) deliver(ctx context.Context, landed string) error {
 		}
 	}
 	return fmt.Errorf("deliver rejects of %s: %w", r.Name, feedlake.ErrConflict)
+}
+
+// Undelivered reports whether rejects of some source wait between the commit of
+// their posts and their own.
+func Undelivered(ctx context.Context, l *lake.Lake) (bool, error) {
+	boxes, err := l.Properties(ctx, lake.RawPosts().Name, propOutbox)
+	if err != nil {
+		return false, fmt.Errorf("look for rejects that wait: %w", err)
+	}
+	delivered, err := l.Properties(ctx, lake.RawRejects().Name, propDelivered)
+	if err != nil {
+		return false, fmt.Errorf("look for rejects that wait: %w", err)
+	}
+	for source, text := range boxes {
+		box, err := parseBox(text)
+		if err != nil {
+			return false, err
+		}
+		if box.ID != "" && delivered[source] != box.ID {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (r *run) addRejects(ctx context.Context, box outbox) error {

@@ -89,6 +89,34 @@ func (p fileLock) tryLock(ctx context.Context, work string) (func() error, error
 	return f.Close, nil
 }
 
+// readersFile is locked by the readers of this machine that hold the lake.
+const readersFile = "readers.lock"
+
+// readersLock waits for a share of the readers' lock.
+func (l *Lake) readersLock(ctx context.Context) (release func() error, err error) {
+	f, err := filelock.Open(ctx, filepath.Join(l.dir, readersFile), filelock.Shared)
+	if err != nil {
+		return nil, fmt.Errorf("hold lake: %w", err)
+	}
+	return f.Close, nil
+}
+
+// tryAlone takes the readers' lock as a whole, or says that a reader holds it.
+func (l *Lake) tryAlone(ctx context.Context) (free func() error, held bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
+	}
+	f, err := os.OpenFile(filepath.Join(l.dir, readersFile), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, false, fmt.Errorf("look for readers: %w", err)
+	}
+	ours, err := filelock.Try(f, filelock.Exclusive)
+	if err != nil || !ours {
+		return nil, err == nil, errors.Join(err, f.Close())
+	}
+	return f.Close, false, nil
+}
+
 // carefulEach does work on each of the named tables, or on all, while it holds
 // the lake's care lock.
 func (l *Lake) carefulEach(ctx context.Context, work string, named []string, do func(name string) error) error {

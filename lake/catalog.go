@@ -1,11 +1,15 @@
 package lake
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,6 +30,7 @@ type guardedCatalog struct {
 	*icesql.Catalog
 	l      *Lake
 	expect map[string]string
+	say    map[string]string // added to the summary of a snapshot that Iceberg makes by itself
 }
 
 func (l *Lake) catalog(expect map[string]string) guardedCatalog {
@@ -111,8 +116,12 @@ func (c guardedCatalog) CommitTable(ctx context.Context, id table.Identifier, re
 	}
 	var meta table.Metadata
 	var loc string
+	ups, err := saying(ups, c.say)
+	if err != nil {
+		return nil, "", err
+	}
 	ctx = c.l.withBucket(ctx)
-	err := c.l.ic("commit", strings.Join(id, "."), func() (err error) {
+	err = c.l.ic("commit", strings.Join(id, "."), func() (err error) {
 		meta, loc, err = c.Catalog.CommitTable(ctx, id, reqs, ups)
 		return err
 	})
@@ -120,9 +129,37 @@ func (c guardedCatalog) CommitTable(ctx context.Context, id table.Identifier, re
 		err = fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
 	}
 	if err == nil {
+		c.l.known.put(id, loc, meta) // who asks next need not read what was just written
 		c.l.noteCommitted(ctx, loc)
 	}
 	return meta, loc, err
+}
+
+// saying adds to the summaries of new snapshots: not every change of Iceberg's
+// takes properties for its snapshot.
+func saying(ups []table.Update, say map[string]string) ([]table.Update, error) {
+	if len(say) == 0 {
+		return ups, nil
+	}
+	ups = slices.Clone(ups)
+	for i, u := range ups {
+		if u.Action() != table.UpdateAddSnapshot {
+			continue
+		}
+		text, err := json.Marshal(u)
+		if err != nil {
+			return nil, fmt.Errorf("read update: %w", err)
+		}
+		var add struct {
+			Snapshot *table.Snapshot `json:"snapshot"`
+		}
+		if err := json.Unmarshal(text, &add); err != nil || add.Snapshot == nil || add.Snapshot.Summary == nil {
+			return nil, fmt.Errorf("read update %.200s: %w", text, cmp.Or(err, errors.ErrUnsupported))
+		}
+		maps.Copy(add.Snapshot.Summary.Properties, say)
+		ups[i] = table.NewAddSnapshotUpdate(add.Snapshot)
+	}
+	return ups, nil
 }
 
 // propertyGuard is an Iceberg requirement: table properties that must hold as

@@ -34,32 +34,32 @@ func (l *Lake) Changed(ctx context.Context, name string, before, after int64) ([
 // compaction leads from its parent to itself without any change of rows, so
 // only the ways between compactions are compared.
 func (l *Lake) changedBetween(ctx context.Context, t *table.Table, name string, before, after int64) ([]Partition, error) {
-	plans := map[int64][]File{0: nil}
-	files := func(id int64) ([]File, error) {
-		if list, ok := plans[id]; ok {
-			return list, nil
+	plans := map[int64]manifests{0: {}}
+	plan := func(id int64) (manifests, error) {
+		if m, ok := plans[id]; ok {
+			return m, nil
 		}
-		list, err := l.filesOf(ctx, t, name, id)
+		m, err := l.manifestsAt(ctx, t, name, id)
 		if err == nil {
-			plans[id] = list
+			plans[id] = m
 		}
-		return list, err
+		return m, err
 	}
 	diff := func(from, to int64) ([]Partition, error) {
 		if from == to {
 			return nil, nil
 		}
-		a, err := files(from)
+		a, err := plan(from)
 		if err != nil {
 			return nil, err
 		}
-		b, err := files(to)
+		b, err := plan(to)
 		if err != nil {
 			return nil, err
 		}
-		return Diff(a, b), nil
+		return l.diffManifests(ctx, a, b)
 	}
-	if _, err := files(before); err != nil {
+	if _, err := plan(before); err != nil {
 		return nil, err
 	}
 	all, err := diff(before, after)
@@ -90,9 +90,20 @@ func compactionsBetween(meta table.Metadata, before, after int64) []Snapshot {
 		return nil
 	}
 	var found []table.Snapshot
-	for _, s := range meta.Snapshots() {
-		if isCompaction(&s) && s.SequenceNumber > from.SequenceNumber && s.SequenceNumber <= to.SequenceNumber && meta.SnapshotByID(*s.ParentSnapshotID) != nil {
-			found = append(found, s)
+	consider := func(s *table.Snapshot) {
+		if isCompaction(s) && s.SequenceNumber > from.SequenceNumber && s.SequenceNumber <= to.SequenceNumber && meta.SnapshotByID(*s.ParentSnapshotID) != nil {
+			found = append(found, *s)
+		}
+	}
+	s := to
+	for s != nil && s.SequenceNumber > from.SequenceNumber {
+		consider(s)
+		s = parentOf(meta, s)
+	}
+	if s == nil { // the way is broken: one of all may be between
+		found = nil
+		for _, s := range meta.Snapshots() {
+			consider(&s)
 		}
 	}
 	slices.SortFunc(found, func(a, b table.Snapshot) int { return cmp.Compare(a.SequenceNumber, b.SequenceNumber) })

@@ -27,6 +27,7 @@ type Commit struct {
 	Set        map[string]string // table properties written in the same commit; "" removes one
 	Expect     map[string]string // table properties that must hold as the commit lands; "" means absent
 	Summary    map[string]string // provenance, kept in the snapshot
+	Partition  []string          // with ReplaceAll: what the table is partitioned by from now on, as in Spec; see Repartition
 }
 
 // attempts bounds how often a commit is tried against other writers; waits
@@ -96,7 +97,7 @@ func (l *Lake) ready(ctx context.Context, c Commit) (s Snapshot, t *table.Table,
 	if t, err = l.load(ctx, c.Table, l.catalog(c.Expect)); err != nil {
 		return Snapshot{}, nil, false, err
 	}
-	if s, ok := landed(t, c); ok {
+	if s, ok := l.landedBefore(t, c); ok {
 		return s, t, true, nil
 	}
 	if err := (propertyGuard{c.Expect}).Validate(t.Metadata()); err != nil {
@@ -121,19 +122,13 @@ func (l *Lake) attempt(ctx context.Context, c Commit) (Snapshot, error) {
 	return l.resolve(ctx, c, err)
 }
 
-// landed looks for an earlier commit of the same change. What a restore took
-// away may land again.
-func landed(t *table.Table, c Commit) (Snapshot, bool) {
+// landedBefore looks for an earlier commit of the same change. What a restore
+// took away may land again.
+func (l *Lake) landedBefore(t *table.Table, c Commit) (Snapshot, bool) {
 	if c.ID == "" {
 		return Snapshot{}, false
 	}
-	undone := undoneBy(t.Metadata())
-	for _, s := range t.Metadata().Snapshots() {
-		if s.Summary != nil && s.Summary.Properties[summaryCommitID] == c.ID && !undone[s.SnapshotID] {
-			return snapshotOf(&s), true
-		}
-	}
-	return Snapshot{}, false
+	return l.landed.find(c.Table, t.Metadata(), c.ID)
 }
 
 // tryCommit builds the change on t and lands it, or fails with
@@ -152,6 +147,9 @@ func (l *Lake) tryCommit(ctx context.Context, t *table.Table, c Commit) (Snapsho
 	if err := stageProperties(tx, t, c.Set); err != nil {
 		return Snapshot{}, err
 	}
+	if err := stagePartition(tx, t, c); err != nil {
+		return Snapshot{}, err
+	}
 	props := iceberg.Properties{}
 	maps.Copy(props, c.Summary)
 	undo, err := l.undoOf(ctx, t, c.Set)
@@ -166,8 +164,11 @@ func (l *Lake) tryCommit(ctx context.Context, t *table.Table, c Commit) (Snapsho
 	case len(leave) > 0:
 		err = tx.ReplaceDataFiles(ctx, leave, l.locations(add), props)
 	case len(add) > 0:
-		err = tx.AddFiles(ctx, l.locations(add), props, false)
-	case len(c.Set) == 0:
+		// A new file's name was never used, and the ID keeps a change from landing
+		// twice: only other changes look through all files of the table for theirs.
+		fresh := c.ID != "" && c.Summary[summaryRestored] == ""
+		err = tx.AddFiles(ctx, l.locations(add), props, fresh)
+	case len(c.Set) == 0 && c.Partition == nil:
 		return snapshotOf(t.CurrentSnapshot()), nil
 	}
 	if err != nil {
@@ -263,7 +264,7 @@ func (l *Lake) resolve(ctx context.Context, c Commit, cause error) (Snapshot, er
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("%w: %w", feedlake.ErrUnknown, cause)
 	}
-	if s, ok := landed(t, c); ok {
+	if s, ok := l.landedBefore(t, c); ok {
 		return s, nil
 	}
 	if len(c.Add) == 0 && len(c.Set) > 0 && (propertyGuard{c.Set}).Validate(t.Metadata()) == nil {
@@ -272,16 +273,10 @@ func (l *Lake) resolve(ctx context.Context, c Commit, cause error) (Snapshot, er
 	return Snapshot{}, fmt.Errorf("%w: %w", feedlake.ErrUnknown, cause)
 }
 
+// backoff waits before another try, longer each time, and those who wait not in step.
 func backoff(ctx context.Context, try int) error {
 	wait := min(10*time.Millisecond<<min(try, 6), 500*time.Millisecond)
-	timer := time.NewTimer(wait/2 + rand.N(wait))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return feedlake.Sleep(ctx, wait/2+rand.N(wait))
 }
 
 func (l *Lake) locations(paths []string) []string {

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	iceio "github.com/apache/iceberg-go/io"
 	"github.com/parquet-go/parquet-go"
@@ -44,6 +45,14 @@ type CompactOptions struct {
 	RunID       string   // stands in the snapshots
 	Rewrite     Rewriter // required without DryRun
 	DryRun      bool     // only say what would be done
+	// Sparing leaves a file alone that is larger than all smaller ones of its
+	// partition together: a partition that grows is then rewritten in all as often as
+	// its size doubles, and not with every call.
+	Sparing bool
+	// MaxBytes bounds what one call rewrites, those partitions first that have most
+	// files; 0: no bound. What is over is left for the next time.
+	MaxBytes int64
+	Until    time.Time // no rewriting begins after it, by the lake's clock; zero: no bound
 }
 
 // CompactReport tells what Compact did, or would do.
@@ -81,8 +90,9 @@ func (l *Lake) Compact(ctx context.Context, o CompactOptions) (CompactReport, er
 	if o.Rewrite == nil && !o.DryRun {
 		return rep, fmt.Errorf("compact: no rewriter: %w", feedlake.ErrConfig)
 	}
+	left := o.MaxBytes
 	err := l.carefulEach(ctx, "compact", o.Tables, func(name string) error {
-		c := compaction{l: l, o: o, table: name}
+		c := compaction{l: l, o: o, table: name, left: &left}
 		err := c.run(ctx)
 		rep.Partitions = append(rep.Partitions, c.done...)
 		return err
@@ -98,6 +108,7 @@ type compaction struct {
 	base  Snapshot
 	cols  []Column
 	done  []CompactedPartition
+	left  *int64 // of CompactOptions.MaxBytes
 }
 
 // rewrite turns some files of a partition into one.
@@ -123,17 +134,51 @@ func (c *compaction) run(ctx context.Context) error {
 	if c.cols, err = c.l.Columns(ctx, c.table); err != nil {
 		return err
 	}
-	plan := planCompaction(files, c.o)
+	plan := c.afford(planCompaction(files, c.o))
 	if c.o.DryRun {
 		c.report(plan, 0, false)
 		return nil
 	}
 	for batch := range batches(plan, compactBatch) {
+		if !c.o.Until.IsZero() && c.l.now().After(c.o.Until) {
+			return nil
+		}
 		if err := c.batch(ctx, batch); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// afford keeps of a plan what CompactOptions.MaxBytes has left for it.
+func (c *compaction) afford(plan []rewrite) []rewrite {
+	if c.o.MaxBytes == 0 {
+		return plan
+	}
+	slices.SortStableFunc(plan, func(a, b rewrite) int { return cmp.Compare(len(b.in), len(a.in)) })
+	kept := plan[:0]
+	for _, w := range plan {
+		if size := bytesIn(w.in); size <= *c.left {
+			kept, *c.left = append(kept, w), *c.left-size
+		}
+	}
+	slices.SortStableFunc(kept, func(a, b rewrite) int { return cmp.Compare(a.partition, b.partition) })
+	return kept
+}
+
+// spare takes away the files that are larger than all smaller ones together.
+func spare(files []File) []File {
+	bySize := slices.Clone(files)
+	slices.SortStableFunc(bySize, func(a, b File) int { return cmp.Compare(a.Bytes, b.Bytes) })
+	for rest := bytesIn(bySize); len(bySize) > 1; {
+		last := bySize[len(bySize)-1].Bytes
+		if rest -= last; last <= rest {
+			break
+		}
+		bySize = bySize[:len(bySize)-1]
+	}
+	slices.SortFunc(bySize, compareFiles)
+	return bySize
 }
 
 // planCompaction packs the small files of every partition that has enough of
@@ -148,6 +193,9 @@ func planCompaction(files []File, o CompactOptions) []rewrite {
 	}
 	var plan []rewrite
 	for _, p := range slices.Sorted(maps.Keys(small)) {
+		if o.Sparing {
+			small[p] = spare(small[p])
+		}
 		if len(small[p]) < o.MinFiles {
 			continue
 		}
@@ -332,6 +380,14 @@ func (c *compaction) report(work []rewrite, snapshot int64, skipped bool) {
 		}
 		p.BytesAfter += w.out.Bytes
 	}
+}
+
+func bytesIn(files []File) int64 {
+	var n int64
+	for _, f := range files {
+		n += f.Bytes
+	}
+	return n
 }
 
 func rowsIn(files []File) int64 {

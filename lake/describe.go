@@ -81,6 +81,7 @@ func Describe() map[string]Description {
 				"that tells how the run ended; NULL in rows of older versions",
 			"started_at": "start (UTC)", "ended_at": "end (UTC)",
 			"state": "how it ended", "rows_in": "rows read", "rows_out": "rows written", "rejects": "records that could not be read", "detail": "what it did", "error": "why it failed",
+			"day": "UTC day on which the run ended; where nothing tells, on which it began or was recorded",
 		}, Additive: []string{"rows_in", "rows_out", "rejects"}},
 		Erased().Name: {About: "what was taken down and must not enter again: hashes, neither ids nor texts", Columns: map[string]string{
 			"kind": "post, author or label", "source": "source, data set or network", "hash": "SHA-256 of source, NUL and id (hex)", "at": "when (UTC)", "run_id": "the run",

@@ -20,12 +20,20 @@ const (
 	DefaultExpireLast = 10
 )
 
+// ReadersMayHold is how long a reader may work with a snapshot after another one
+// took its place: ExpireOptions.AtMost leaves younger ones alone.
+const ReadersMayHold = time.Hour
+
 // ExpireOptions says which snapshots may go.
 type ExpireOptions struct {
-	Tables    []string           // none: all
-	OlderThan time.Duration      // those that were current since then stay; 0: DefaultExpireAge
-	KeepLast  int                // so many newest ones stay; 0: DefaultExpireLast
-	Keep      map[string][]int64 // these stay too, by table
+	Tables    []string      // none: all
+	OlderThan time.Duration // those that were current since then stay; 0: DefaultExpireAge
+	KeepLast  int           // so many newest ones stay; 0: DefaultExpireLast
+	// AtMost bounds a table that is committed to often: beyond so many newest
+	// snapshots one may go when it was current last an hour ago (ReadersMayHold);
+	// 0: only OlderThan counts.
+	AtMost int
+	Keep   map[string][]int64 // these stay too, by table
 	// All lets every snapshot go but the current one and those of Keep,
 	// whatever its age and whoever names it: for a takedown. Models whose inputs
 	// go are rebuilt whole, a writer that is just at work may end with
@@ -74,8 +82,8 @@ func (l *Lake) Expire(ctx context.Context, o ExpireOptions) (ExpireReport, error
 	o.OlderThan = cmp.Or(o.OlderThan, DefaultExpireAge)
 	o.KeepLast = cmp.Or(o.KeepLast, DefaultExpireLast)
 	rep := ExpireReport{DryRun: o.DryRun, Tables: []ExpiredTable{}}
-	if o.OlderThan < 0 || o.KeepLast < 0 {
-		return rep, fmt.Errorf("expire: age %s and count %d must not be negative: %w", o.OlderThan, o.KeepLast, feedlake.ErrConfig)
+	if o.OlderThan < 0 || o.KeepLast < 0 || o.AtMost < 0 {
+		return rep, fmt.Errorf("expire: age %s and counts %d and %d must not be negative: %w", o.OlderThan, o.KeepLast, o.AtMost, feedlake.ErrConfig)
 	}
 	err := l.carefulEach(ctx, "expire", o.Tables, func(name string) error {
 		t, err := l.expireTable(ctx, name, o)
@@ -218,7 +226,7 @@ func (e *expiry) sort(meta table.Metadata) (gone, stay []table.Snapshot) {
 	for i, s := range list {
 		why := e.reason(s, refs)
 		used := !e.runs.IsZero() && !until.Before(e.runs)
-		young := !e.o.All && (i < e.o.KeepLast || e.now.Sub(until) <= e.o.OlderThan || used)
+		young := !e.o.All && (i < e.o.KeepLast || e.now.Sub(until) <= e.o.age(i) || used)
 		until = e.at[s.SnapshotID]
 		keep[s.SnapshotID] = young || why != ""
 		if why != "" && refs[s.SnapshotID] != table.MainBranch {
@@ -245,9 +253,12 @@ func (e *expiry) holdCompactions(list []table.Snapshot, keep map[int64]bool, old
 	if oldest < 0 || e.o.All {
 		return
 	}
-	for _, s := range list {
+	for i, s := range list {
 		if !isCompaction(&s) || s.SequenceNumber <= oldest {
 			continue
+		}
+		if e.o.AtMost > 0 && i >= e.o.AtMost { // a reader from so long ago computes more than it must
+			break
 		}
 		for _, id := range []int64{s.SnapshotID, *s.ParentSnapshotID} {
 			if kept, there := keep[id]; there && !kept {
@@ -256,6 +267,14 @@ func (e *expiry) holdCompactions(list []table.Snapshot, keep map[int64]bool, old
 			}
 		}
 	}
+}
+
+// age is how long ago the i-th newest snapshot must have been current to go.
+func (o *ExpireOptions) age(i int) time.Duration {
+	if o.AtMost > 0 && i >= o.AtMost {
+		return min(o.OlderThan, ReadersMayHold)
+	}
+	return o.OlderThan
 }
 
 // reason says what needs a snapshot; "" when nothing does.

@@ -80,6 +80,7 @@ type Lake struct {
 	aws    *aws.Config        // with which Iceberg reaches the bucket; nil: none
 	known  metadataCache
 	plans  planCache
+	landed landedIndex
 	turns  chan struct{} // holds the one commit of this process that has its turn
 	store  storage
 	direct bool

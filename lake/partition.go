@@ -46,6 +46,7 @@ type File struct {
 	Rows      int64
 	Bytes     int64
 	Partition Partition
+	Hours     Hours // of its rows, where the table has a column hour
 }
 
 // Diff lists the partitions whose set of files differs between two snapshots,

@@ -214,10 +214,10 @@ func icebergSchema(s Spec) (*iceberg.Schema, error) {
 func icebergPartition(s Spec, schema *iceberg.Schema) (iceberg.PartitionSpec, error) {
 	fields := make([]iceberg.PartitionField, 0, len(s.Partition))
 	for i, p := range s.Partition {
-		column, name := p, p
+		column, name := partitionField(p)
 		var tr iceberg.Transform = iceberg.IdentityTransform{}
-		if inner, ok := strings.CutPrefix(p, "day("); ok {
-			column, name, tr = strings.TrimSuffix(inner, ")"), "day", iceberg.DayTransform{}
+		if column != name {
+			tr = iceberg.DayTransform{}
 		}
 		f, ok := schema.FindFieldByName(column)
 		if !ok {

@@ -40,8 +40,9 @@ func RawRejects() Spec {
 		Name: "raw.rejects",
 		Columns: columns("source", "VARCHAR", "reason", "VARCHAR", "payload", "VARCHAR",
 			"position", "VARCHAR", "rejected_at", "TIMESTAMPTZ", "run_id", "VARCHAR"),
-		Key:    []string{"source", "position", "run_id"},
-		Landed: true,
+		Partition: []string{"source", "day(rejected_at)"},
+		Key:       []string{"source", "position", "run_id"},
+		Landed:    true,
 	}
 }
 
@@ -136,14 +137,16 @@ func Trends() Spec {
 }
 
 // Steps is ops.steps: the runs that have ended, one row of kind "run" each, and
-// their steps, for marts.pipeline_runs.
+// their steps, for marts.pipeline_runs. All rows of a run have one day: that of its
+// end.
 func Steps() Spec {
 	return Spec{
 		Name: "ops.steps",
 		Columns: columns("run_id", "VARCHAR", "job", "VARCHAR", "step", "VARCHAR",
 			"started_at", "TIMESTAMPTZ", "ended_at", "TIMESTAMPTZ", "state", "VARCHAR",
-			"rows_in", "BIGINT", "rows_out", "BIGINT", "rejects", "BIGINT", "detail", "VARCHAR", "error", "VARCHAR", "kind", "VARCHAR"),
-		Key: []string{"run_id", "step"},
+			"rows_in", "BIGINT", "rows_out", "BIGINT", "rejects", "BIGINT", "detail", "VARCHAR", "error", "VARCHAR", "kind", "VARCHAR", "day", "DATE"),
+		Partition: []string{"day"},
+		Key:       []string{"run_id", "step"},
 	}
 }
 

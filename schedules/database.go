@@ -11,7 +11,7 @@ import (
 )
 
 // ledgerVersion is the version of the tables, kept in the database.
-const ledgerVersion = 3
+const ledgerVersion = 4
 
 // dialect is what differs between the databases that can keep a ledger.
 type dialect struct {
@@ -71,13 +71,17 @@ func (l *Ledger) migrate(ctx context.Context) error {
 		if version == 0 {
 			return l.on.create(ctx, q)
 		}
+		found := version
 		for ; l.on.upgrade[version] != ""; version++ {
 			if _, err := q.ExecContext(ctx, l.on.upgrade[version]); err != nil {
 				return fmt.Errorf("upgrade tables of version %d: %w", version, err)
 			}
 		}
-		if version == ledgerVersion { // now, or another process was faster
+		if found == ledgerVersion { // another process was faster
 			return nil
+		}
+		if version == ledgerVersion {
+			return l.still(ctx, q) // a program that runs with the older tables knows no locks
 		}
 		err := fmt.Errorf("version %d of the tables, this program knows %d: %w", version, ledgerVersion, feedlake.ErrConfig)
 		return feedlake.Hint(err, "a newer feedlake wrote this ledger: use that version")

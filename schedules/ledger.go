@@ -15,13 +15,14 @@ import (
 
 // LedgerConfig opens a ledger.
 type LedgerConfig struct {
-	Path    string           // the SQLite file, made when missing; not used with a DSN
-	DSN     string           // a PostgreSQL database, as URL or key=value; PGPASSFILE and the PG* variables count too. "" means Path. Never shown
-	Schema  string           // in the database, made when missing; every ledger has its own. "" means DefaultSchema
-	Now     func() time.Time // the clock
-	Log     *slog.Logger     // nil discards
-	Silence time.Duration    // after which a PostgreSQL server that says nothing counts as gone; 0 means half a minute
-	Lease   time.Duration    // after this silence a process of another machine counts as dead; 0 means DefaultLease
+	Path    string               // the SQLite file, made when missing; not used with a DSN
+	DSN     string               // a PostgreSQL database, as URL or key=value; PGPASSFILE and the PG* variables count too. "" means Path. Never shown
+	Schema  string               // in the database, made when missing; every ledger has its own. "" means DefaultSchema
+	Now     func() time.Time     // the clock
+	Log     *slog.Logger         // nil discards
+	Silence time.Duration        // after which a PostgreSQL server that says nothing counts as gone; 0 means half a minute
+	OnWait  func(Claim, Holding) // called when a claim begins to wait, and when it waits for another; nil means nobody listens
+	Lease   time.Duration        // after this silence a process of another machine counts as dead; 0 means DefaultLease
 }
 
 // DefaultLease is the longest silence of a living process. It must be longer
@@ -44,12 +45,15 @@ type Ledger struct {
 	lease time.Duration
 	me    Holder
 
+	onWait func(Claim, Holding)
+
 	begins  sync.Mutex                         // one Begin at a time: it may open the session
 	mu      sync.Mutex                         // guards what follows
 	session int64                              // this process's row in sessions; 0 before its first run
 	heard   time.Time                          // when that row was last renewed
 	held    map[string]context.CancelCauseFunc // by Run.ID: the runs begun here and not finished
 	unsaid  map[string]word                    // by Run.ID: how runs of the session ended, when the ledger could not be told
+	unfreed map[int64]bool                     // tickets of claims of the session that are over, when the ledger could not be told
 	lost    map[int64]bool                     // sessions that this process has given up; nobody else knows that they are dead
 	stop    context.CancelFunc                 // ends the heartbeat
 	beats   sync.WaitGroup
@@ -62,8 +66,8 @@ func OpenLedger(ctx context.Context, c LedgerConfig) (*Ledger, error) {
 		return nil, fmt.Errorf("open ledger %s: %w", on.where, err)
 	}
 	l := &Ledger{
-		db: db, on: on, now: c.Now, log: c.Log, lease: c.Lease, me: self(),
-		held: map[string]context.CancelCauseFunc{}, unsaid: map[string]word{}, lost: map[int64]bool{},
+		db: db, on: on, now: c.Now, log: c.Log, lease: c.Lease, me: self(), onWait: c.OnWait,
+		held: map[string]context.CancelCauseFunc{}, unsaid: map[string]word{}, unfreed: map[int64]bool{}, lost: map[int64]bool{},
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -142,7 +146,7 @@ func (l *Ledger) Begin(ctx context.Context, r Run) (context.Context, Run, error)
 		if err := l.sweep(ctx, q, session); err != nil {
 			return err
 		}
-		if err := free(ctx, q, r); err != nil {
+		if err := alone(ctx, q, r); err != nil {
 			return err
 		}
 		return l.insert(ctx, q, &r, session)
@@ -167,8 +171,11 @@ func holds(ctx context.Context, q querier, r Run, session int64) (bool, error) {
 	return len(runs) > 0, err
 }
 
-// free reports feedlake.ErrBusy when a running run excludes r.
-func free(ctx context.Context, q querier, r Run) error {
+// alone reports feedlake.ErrBusy when a running run excludes r.
+func alone(ctx context.Context, q querier, r Run) error {
+	if r.Lock == Unlocked {
+		return nil
+	}
 	running, err := selectRuns(ctx, q, "where state = ? and lock = ?", Running, r.Lock)
 	if err != nil {
 		return err

@@ -27,10 +27,13 @@ var postgresSchema string
 // postgresUpgrade is what a ledger of an older version lacks of postgres.sql.
 func postgresUpgrade() map[int]string {
 	_, usage, _ := strings.Cut(postgresSchema, "create table usage")
-	usage, _, _ = strings.Cut(usage, "create table ledger")
+	usage, _, _ = strings.Cut(usage, "-- The locks that")
+	_, locks, _ := strings.Cut(postgresSchema, "-- The locks that")
+	locks, _, _ = strings.Cut(locks, "create table ledger")
 	return map[int]string{
 		1: "create table usage" + usage + "; update ledger set version = 2",
 		2: placesAndKinds("bigint") + "update ledger set version = 3",
+		3: "-- The locks that" + locks + "; update ledger set version = 4",
 	}
 }
 

@@ -70,5 +70,31 @@ create table limits (
   primary key (account, endpoint)
 );
 
+-- The locks that are held and waited for, granted in the order of tickets; a claim for several has a row for each.
+create table locks (
+  ticket    bigint not null,
+  lock      text collate "C" not null,
+  win_start text collate "C" not null,
+  win_end   text collate "C" not null,
+  shard     bigint not null, -- of so many shards; 0 of 0 is the whole
+  shards    bigint not null,
+  session   bigint not null, -- whose claim goes with it
+  run       text collate "C" not null,    -- '' outside of runs
+  work      text collate "C" not null,
+  since     text collate "C" not null,
+  held      bigint not null, -- 0 while it waits
+  primary key (ticket, lock)
+);
+
+-- The shards of steps that are not done in whole; a step without rows is.
+create table shards (
+  step  text collate "C" not null,
+  shard bigint not null,
+  of    bigint not null,
+  run   text collate "C" not null, -- that did it last
+  done  bigint not null,
+  primary key (step, shard)
+);
+
 create table ledger (version bigint not null);
-insert into ledger values (3);
+insert into ledger values (4);

@@ -19,6 +19,8 @@ import (
 type Runner struct {
 	Ledger   *Ledger
 	Parallel int                              // jobs at once; below 1 means 1
+	Locks    []string                         // held from the first job to the last; none: each job claims its own
+	Wait     time.Duration                    // for locks, see Claim.Wait
 	Backoff  func(try int) time.Duration      // the wait after a failed try (1 is the first); nil means Backoff
 	OnStep   func(run Run, step Step)         // called as a step begins and ends, by one goroutine at a time; nil means nobody listens
 	OnEnd    func(ctx context.Context, r Run) // called when a run has ended and its window is free; ctx is that of the call to Run
@@ -88,7 +90,7 @@ func (r *Runner) Run(ctx context.Context, run Run, jobs []Job) (Run, error) {
 		return Run{}, err
 	}
 	f := &flow{Runner: r, run: run, ended: map[string]State{}}
-	state, cause := f.all(held, jobs)
+	state, cause := f.locked(held, jobs)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishing)
 	defer cancel()
 	ended, err := r.Ledger.Finish(last, run.ID, state, cause)
@@ -118,6 +120,17 @@ type flow struct {
 type outcome struct {
 	state State
 	err   error
+}
+
+// locked runs jobs under the locks of the whole run.
+func (f *flow) locked(ctx context.Context, jobs []Job) (State, error) {
+	ctx = context.WithValue(ctx, reportKey{}, &report{run: f.run})
+	held, release, err := f.Ledger.Claim(ctx, Claim{Locks: f.Locks, Window: f.run.Window, Work: f.run.Job, Wait: f.Wait})
+	if err != nil {
+		return StateIn(ctx, err), err
+	}
+	defer release()
+	return f.all(held, jobs)
 }
 
 // all runs jobs and returns the worst state and its causes. A job starts when
@@ -251,7 +264,7 @@ func (f *flow) tries(ctx context.Context, j Job, step *Step) error {
 			pause = max(pause, retry.After)
 		}
 		f.Ledger.log.WarnContext(ctx, "try job again", "run", f.run.ID, "job", j.Name, "try", step.Try, "wait", pause, "err", err)
-		if sleep(ctx, pause) != nil {
+		if feedlake.Sleep(ctx, pause) != nil {
 			return err
 		}
 	}
@@ -281,7 +294,22 @@ func (f *flow) try(ctx context.Context, j Job) (err error) {
 			err = fmt.Errorf("job %s: %w", j.Name, err)
 		}
 	}()
-	return j.Run(ctx, f.run.Window)
+	held, release, err := f.Ledger.Claim(ctx, Claim{Locks: j.Locks, Window: f.run.Window, Shard: j.Shard, Work: f.run.Job, Wait: f.Wait})
+	if err != nil {
+		return err
+	}
+	defer release()
+	if !j.Shard.Whole() {
+		if err := f.Ledger.shardBegins(held, cmp.Or(j.Kind, j.Name), j.Shard, f.run.ID); err != nil {
+			return err
+		}
+	}
+	if err := j.Run(held, f.run.Window); err != nil || j.Part {
+		return err
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishing) // what is done is done, also when it is stopped now
+	defer cancel()
+	return f.Ledger.shardDone(last, cmp.Or(j.Kind, j.Name), j.Shard, f.run.ID)
 }
 
 // record writes a step to the ledger and tells who listens.
@@ -295,16 +323,4 @@ func (f *flow) record(ctx context.Context, s Step) error {
 		f.OnStep(f.run, s)
 	}
 	return nil
-}
-
-// sleep waits for d, or less when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -81,7 +81,7 @@ func (s *server) serve(ctx context.Context) {
 // until waits for an instant of the ledger's clock, or the end of ctx.
 func (s *server) until(ctx context.Context, at time.Time) {
 	for wait := at.Sub(s.runner.Ledger.now()); wait > 0; wait = at.Sub(s.runner.Ledger.now()) {
-		if sleep(ctx, min(wait, longest)) != nil {
+		if feedlake.Sleep(ctx, min(wait, longest)) != nil {
 			return
 		}
 	}
@@ -118,7 +118,7 @@ func (s *server) step(ctx context.Context) (again time.Time, err error) {
 func (s *server) one(ctx context.Context, run Run) (again time.Time, err error) {
 	l := s.runner.Ledger
 	if s.jitter != nil && run.Try <= 1 {
-		if err := sleep(ctx, s.jitter()); err != nil {
+		if err := feedlake.Sleep(ctx, s.jitter()); err != nil {
 			return time.Time{}, err
 		}
 	}

@@ -33,7 +33,7 @@ func serve(t *testing.T, s *Scheduler) (stop func()) {
 func (d *diary) noting(took time.Duration, errs ...error) Job {
 	return Job{Name: "note", Run: func(ctx context.Context, w feedlake.Window) error {
 		d.note("%s %s-%s", time.Now().UTC().Format("15:04"), w.Start.Format("02T15:04"), w.End.Format("02T15:04"))
-		if err := sleep(ctx, took); err != nil {
+		if err := feedlake.Sleep(ctx, took); err != nil {
 			return err
 		}
 		if len(errs) == 0 {
@@ -210,7 +210,7 @@ func TestSchedulersRunAPlanOneWindowAtATime(t *testing.T) {
 				if runs.Add(1) == 1 {
 					return errors.New("boom") // due again while the second window runs
 				}
-				return sleep(ctx, 90*time.Minute)
+				return feedlake.Sleep(ctx, 90*time.Minute)
 			}}}}
 			var stops []func()
 			for range 2 {

@@ -66,7 +66,7 @@ func (s State) worse(than State) bool {
 type Run struct {
 	ID      string          // unique in the ledger; Begin makes one when it is empty
 	Job     string          // the plan or the command, such as "nightly"
-	Lock    string          // two runs with one Lock and overlapping windows exclude each other
+	Lock    string          // two runs with one Lock and overlapping windows exclude each other; Unlocked excludes nobody
 	Window  feedlake.Window // what the run covers
 	Due     time.Time       // when the plan wanted it; zero for a run started by hand
 	Try     int             // 1 for the first try of a window
@@ -76,6 +76,10 @@ type Run struct {
 	Holder  Holder          // the process that runs it, or ran it
 	Err     string          // why it ended as it did; empty when Done
 }
+
+// Unlocked is the Lock of a run that others may overlap: its jobs claim what they
+// need.
+const Unlocked = "-"
 
 // Step is one job of a run.
 type Step struct {
@@ -103,6 +107,9 @@ type Job struct {
 	Kind    string        // what it does, for who counts its rows, whatever its name; "" means Name
 	After   []string      // jobs that must have ended without failing
 	Follows []string      // jobs that must have ended, whatever came of them: it works with what is there
+	Locks   []string      // held while it runs, see Ledger.Claim; a Runner that holds them all asks for none
+	Shard   Shard         // the part of the work that it does; the step is complete when all have, see Ledger.Incomplete
+	Part    bool          // it does a part that is no shard, such as some of the sources: no shard is done by it
 	Timeout time.Duration // of one try; 0 means none
 	Tries   int           // below 1 means 1; only errors that Retryable accepts are tried again
 	Run     func(context.Context, feedlake.Window) error

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/feedlake/feedlake"
@@ -61,6 +62,7 @@ func (l *Ledger) enter(session int64) {
 	if l.session != session { // what an earlier session held is lost
 		l.drop(errLost)
 		clear(l.unsaid)
+		clear(l.unfreed)
 		l.lost[l.session] = l.session != 0
 		l.session, l.heard = session, l.now()
 	}
@@ -93,13 +95,14 @@ func (l *Ledger) beat(ctx context.Context) {
 func (l *Ledger) renew(ctx context.Context) error {
 	l.mu.Lock()
 	session, heard, unsaid := l.session, l.heard, maps.Clone(l.unsaid)
-	idle := len(l.held)+len(unsaid) == 0
+	unfreed := slices.Collect(maps.Keys(l.unfreed))
+	idle := len(l.held)+len(unsaid)+len(unfreed) == 0
 	l.mu.Unlock()
 	if session == 0 || idle {
 		return nil // nothing to keep; should the session be taken for dead, the next Begin joins again
 	}
 	now := l.now()
-	err := l.tell(ctx, session, stamp(now), unsaid)
+	err := l.tell(ctx, session, stamp(now), unsaid, unfreed)
 	if err != nil && !errors.Is(err, feedlake.ErrConflict) {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -118,8 +121,12 @@ func (l *Ledger) renew(ctx context.Context) error {
 		l.session = 0
 		l.lost[session] = true
 		l.drop(errLost)
+		clear(l.unfreed)
 		clear(l.unsaid) // whoever buried the session has ended its runs
 		return err
+	}
+	for _, ticket := range unfreed {
+		delete(l.unfreed, ticket)
 	}
 	maps.DeleteFunc(l.unsaid, func(id string, w word) bool { return unsaid[id] == w })
 	l.heard = now
@@ -128,7 +135,7 @@ func (l *Ledger) renew(ctx context.Context) error {
 
 // tell renews a session and records what is unsaid of it. A server that does
 // not answer gets no more time than until the next beat.
-func (l *Ledger) tell(ctx context.Context, session int64, now string, unsaid map[string]word) error {
+func (l *Ledger) tell(ctx context.Context, session int64, now string, unsaid map[string]word, unfreed []int64) error {
 	ctx, cancel := context.WithTimeout(ctx, l.lease/3)
 	defer cancel()
 	err := l.once(ctx, false, func(q querier) error {
@@ -137,6 +144,9 @@ func (l *Ledger) tell(ctx context.Context, session int64, now string, unsaid map
 			err = one(res, "session was taken for dead")
 		}
 		if err != nil {
+			return err
+		}
+		if err := free(ctx, q, session, unfreed...); err != nil {
 			return err
 		}
 		return say(ctx, q, session, unsaid)
@@ -241,6 +251,9 @@ func (l *Ledger) bury(ctx context.Context, q querier, session int64, heard time.
 	_, err = q.ExecContext(ctx, "update runs set state = 'abandoned', ended = case when started > ? then started else ? end, error = ?, place = "+nextPlace+ours+"session = ?",
 		end, end, why, session)
 	if err != nil {
+		return err
+	}
+	if _, err = q.ExecContext(ctx, "delete from locks where session = ?", session); err != nil {
 		return err
 	}
 	_, err = q.ExecContext(ctx, "delete from sessions where id = ?", session)

@@ -21,10 +21,13 @@ var sqliteSchema string
 // sqliteUpgrade is what a ledger of an older version lacks of sqlite.sql.
 func sqliteUpgrade() map[int]string {
 	_, usage, _ := strings.Cut(sqliteSchema, "-- What accounts used")
-	usage, _, _ = strings.Cut(usage, "pragma")
+	usage, _, _ = strings.Cut(usage, "-- The locks that")
+	_, locks, _ := strings.Cut(sqliteSchema, "-- The locks that")
+	locks, _, _ = strings.Cut(locks, "pragma")
 	return map[int]string{
 		1: "-- What accounts used" + usage + "pragma user_version = 2",
 		2: placesAndKinds("integer") + "pragma user_version = 3",
+		3: "-- The locks that" + locks + "pragma user_version = 4",
 	}
 }
 

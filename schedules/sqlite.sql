@@ -71,4 +71,30 @@ create table limits (
   primary key (account, endpoint)
 ) strict;
 
-pragma user_version = 3;
+-- The locks that are held and waited for, granted in the order of tickets; a claim for several has a row for each.
+create table locks (
+  ticket    integer not null,
+  lock      text not null,
+  win_start text not null,
+  win_end   text not null,
+  shard     integer not null, -- of so many shards; 0 of 0 is the whole
+  shards    integer not null,
+  session   integer not null, -- whose claim goes with it
+  run       text not null,    -- '' outside of runs
+  work      text not null,
+  since     text not null,
+  held      integer not null, -- 0 while it waits
+  primary key (ticket, lock)
+) strict;
+
+-- The shards of steps that are not done in whole; a step without rows is.
+create table shards (
+  step  text not null,
+  shard integer not null,
+  of    integer not null,
+  run   text not null, -- that did it last
+  done  integer not null,
+  primary key (step, shard)
+) strict;
+
+pragma user_version = 4;

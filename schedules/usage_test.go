@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -87,6 +88,11 @@ func TestUsageRefusedInPart(t *testing.T) {
 		if err := l.Settle(t.Context(), "a", []string{"month"}, Usage{Requests: 5}); err != nil {
 			t.Fatal(err)
 		}
+		_, free, err := l.Claim(t.Context(), Claim{Locks: []string{"build"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		free()
 		if _, err := l.Spend(t.Context(), "a", "e", []string{"day", "month"}, use, upTo(5, use)); !errors.Is(err, errFull) {
 			t.Errorf("spent: %v", err)
 		}
@@ -147,6 +153,11 @@ func TestUsageRaces(t *testing.T) {
 		for _, l := range ledgers {
 			all.Go(func() {
 				for range tries {
+					_, free, err := l.Claim(t.Context(), Claim{Locks: []string{"build"}})
+					if err != nil {
+						t.Fatal(err)
+					}
+					free()
 					if _, err := l.Spend(t.Context(), "a", "e", []string{"day", "month"}, use, upTo(most, use)); err != nil && !errors.Is(err, errFull) {
 						t.Error(err)
 					}
@@ -175,6 +186,11 @@ func TestLimitRaces(t *testing.T) {
 		for _, l := range ledgers {
 			all.Go(func() {
 				for range 30 {
+					_, free, err := l.Claim(t.Context(), Claim{Locks: []string{"build"}})
+					if err != nil {
+						t.Fatal(err)
+					}
+					free()
 					if _, err := l.Spend(t.Context(), "a", "e", []string{"day"}, Usage{Requests: 1}, nil); err != nil {
 						t.Error(err)
 					}
@@ -188,9 +204,11 @@ func TestLimitRaces(t *testing.T) {
 	})
 }
 
-// downgrades are the statements that take a ledger back by one version: from 3,
-// which brought places and kinds, and from 2, which brought usage and limits.
+// downgrades are the statements that take a ledger back by one version: from 4,
+// which brought locks and shards, from 3, which brought places and kinds, and from
+// 2, which brought usage and limits.
 var downgrades = [][]string{
+	{"drop table locks", "drop table shards"},
 	{"drop index runs_by_place", "alter table runs drop column place", "alter table steps drop column kind"},
 	{"drop table usage", "drop table limits"},
 }
@@ -212,6 +230,9 @@ func TestUpgrade(t *testing.T) {
 				want := historyOf(t, old)
 				for _, steps := range want.Steps {
 					for i := range steps {
+						if back < 2 {
+							continue
+						}
 						steps[i].Kind = steps[i].Job // a name said what a job does
 					}
 				}
@@ -284,6 +305,11 @@ func checkUpgraded(t *testing.T, home LedgerConfig, want history) {
 		if diff := cmp.Diff(want, historyOf(t, l), cmpopts.IgnoreUnexported(Holder{})); diff != "" {
 			t.Errorf("the history changed: %s", diff)
 		}
+		_, free, err := l.Claim(t.Context(), Claim{Locks: []string{"build"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		free()
 		if _, err := l.Spend(t.Context(), "a", "e", []string{"day"}, Usage{Requests: 1}, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -392,4 +418,28 @@ func TestUsageNames(t *testing.T) {
 	if _, err := l.Spend(t.Context(), "acc", "e", []string{"day"}, Usage{Requests: 1}, nil); err == nil || errors.Is(err, feedlake.ErrUnknown) {
 		t.Errorf("a broken limit: %v", err)
 	}
+}
+
+// TestUpgradeWaitsForOldPrograms leaves a ledger alone in which a program that
+// knows no locks has a run under way.
+func TestUpgradeWaitsForOldPrograms(t *testing.T) {
+	each(t, func(t *testing.T, place places) {
+		home := place(t)
+		old := openTest(t, home)
+		_, run := begin(t, old, Run{Job: "nightly", Lock: "lake"})
+		for _, statement := range append(slices.Clone(downgrades[0]), fmt.Sprintf(setVersion[filepath.Base(t.Name())], 3)) {
+			if err := alter(t.Context(), old, statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := home
+		c.Now = time.Now
+		if _, err := OpenLedger(t.Context(), c); !errors.Is(err, feedlake.ErrBusy) || !strings.Contains(err.Error(), run.ID) {
+			t.Errorf("upgraded under a run: %v", err)
+		}
+		if _, err := old.Finish(t.Context(), run.ID, Done, nil); err != nil {
+			t.Fatal(err)
+		}
+		openTest(t, home)
+	})
 }

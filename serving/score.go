@@ -2,11 +2,12 @@ package serving
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/query"
@@ -49,9 +50,11 @@ type ScoreOptions struct {
 	// Open opens a version; feedlake.ErrNotFound or feedlake.ErrConfig say that it
 	// cannot be used any more. Each version is opened once, when it is needed.
 	Open      func(ctx context.Context, version int) (Judge, error)
+	Shard     Shard // look at these partitions alone; several shards may be scored at once
 	Again     *Days // judge these days again with Version; nil: none
 	RunID     string
 	BatchRows int // rows between two commits; 0 is 200,000
+	Parallel  int // partitions, and batches of one, that are judged at once; 0: one. The rows do not depend on it
 	Now       func() time.Time
 	Log       *slog.Logger
 	Progress  func(done, total int64) // posts looked at; nil: nobody listens
@@ -114,14 +117,17 @@ type ScoreRow struct {
 
 // Score adds a row to ml.sentiment_scores for every post of features.posts whose
 // text has none of this model yet. Reposts say nothing of their own and have none.
-// Only partitions that changed since the last complete scoring are looked at, one
-// after the other, so memory does not grow with the lake. The version that judged
+// Only partitions that changed since the last complete scoring are looked at, some
+// at a time, and committed in order, so memory does not grow with the lake. Equal
+// texts are judged once, as far as a cache of bounded size remembers. The version that judged
 // a partition first judges what comes late to it, while it can be opened. It may
 // be stopped at any moment: what is committed stays, and the next call goes on.
 // Two calls at once cannot double a row: the slower one ends with
 // feedlake.ErrConflict.
 func Score(ctx context.Context, o ScoreOptions) (ScoreResult, error) {
-	s := scoring{ScoreOptions: o, judges: map[int]Judge{}}
+	s := scoring{ScoreOptions: o, cache: newScoreCache(scoreCacheTexts)}
+	s.Open, s.Parallel = openOnce(o.Open), max(o.Parallel, 1)
+	s.readers = semaphore.NewWeighted(int64(s.Parallel))
 	if s.BatchRows == 0 {
 		s.BatchRows = scoreCommit
 	}
@@ -129,8 +135,8 @@ func Score(ctx context.Context, o ScoreOptions) (ScoreResult, error) {
 		s.Progress = func(int64, int64) {}
 	}
 	err := s.run(ctx)
-	s.abort()
 	if err != nil {
+		s.Lake.Discard(s.files...) // of no commit yet
 		return s.res, fmt.Errorf("score %s: %w", o.Model, err)
 	}
 	return s.res, nil
@@ -140,16 +146,14 @@ func Score(ctx context.Context, o ScoreOptions) (ScoreResult, error) {
 type scoring struct {
 	ScoreOptions
 	res      ScoreResult
-	judges   map[int]Judge
-	ticket   string      // as the last commit left it
-	pending  ScoreResult // of rows in files that are not committed
-	rows     int         // in those files
+	cache    *scoreCache
+	readers  *semaphore.Weighted // partitions that are read at once
+	total    int64               // posts to look at
+	expect   map[string]string   // tickets, as the last commit left them
+	pending  ScoreResult         // of rows in files that are not committed
+	rows     int                 // in those files
 	files    []string
 	replaced []lake.Partition // whose rows those files take the place of
-	open     *lake.RowWriter[ScoreRow]
-
-	judge   Judge // of the present partition
-	version int
 }
 
 func (s *scoring) run(ctx context.Context) error {
@@ -158,42 +162,50 @@ func (s *scoring) run(ctx context.Context) error {
 		return err
 	}
 	s.res.Snapshot = cur.ID
-	if s.ticket, err = s.Lake.Property(ctx, scoredTable, scoredTicket); err != nil {
+	if err := s.tickets(ctx); err != nil {
 		return err
 	}
 	parts, err := s.changed(ctx, cur.ID)
-	if err != nil || len(parts) == 0 {
+	if err != nil || len(parts) == 0 && s.Shard.Of == 0 { // an empty shard is done, too
 		return err
 	}
-	total := int64(0)
 	for _, p := range parts {
-		for _, f := range p.posts {
-			total += f.Rows
-		}
+		s.total += rowsOf(p.posts)
 	}
-	for _, p := range parts {
-		if err := s.partition(ctx, p); err != nil {
-			return err
-		}
-		for _, f := range p.posts {
-			s.res.Posts += f.Rows
-		}
-		s.res.Partitions++
-		s.Progress(s.res.Posts, total)
-		if s.rows >= s.BatchRows {
-			if err := s.commit(ctx, nil); err != nil {
-				return err
-			}
-		}
+	take := func(j judgedPart) error { return s.take(ctx, j) }
+	if err := each(ctx, s.Parallel+landing, parts, s.partition, take, s.drop); err != nil {
+		return err
 	}
 	if s.Again != nil { // other days may wait still
 		return s.commit(ctx, nil)
 	}
-	state, err := json.Marshal(scored{s.Version, cur.ID, scoredShape})
-	if err != nil {
-		return err
+	return s.finish(ctx)
+}
+
+// take counts a partition in, and commits when there is enough to commit.
+func (s *scoring) take(ctx context.Context, j judgedPart) error {
+	if j.path != "" {
+		s.files = append(s.files, j.path)
 	}
-	return s.commit(ctx, map[string]string{s.state(): string(state)})
+	if j.part.again && len(j.part.scores) > 0 {
+		s.replaced = append(s.replaced, j.part.name)
+	}
+	s.pending.Scored, s.pending.Language, s.pending.Empty = s.pending.Scored+j.scored, s.pending.Language+j.language, s.pending.Empty+j.empty
+	s.rows += j.rows
+	s.res.Posts += rowsOf(j.part.posts)
+	s.res.Partitions++
+	s.Progress(s.res.Posts, s.total)
+	if s.rows < s.BatchRows {
+		return nil
+	}
+	return s.commit(ctx, nil)
+}
+
+// drop throws the file of a partition away that nobody takes.
+func (s *scoring) drop(j judgedPart) {
+	if j.path != "" {
+		s.Lake.Discard(j.path)
+	}
 }
 
 func (s *scoring) state() string { return scoredState + "." + s.Model }
@@ -253,13 +265,23 @@ func (s *scoring) todo(ctx context.Context, snapshot int64) (list []lake.Partiti
 		list, err = s.Lake.Changed(ctx, scoredInput, 0, snapshot)
 		return slices.DeleteFunc(list, func(p lake.Partition) bool {
 			day, _ := p.Value("day")
-			return !s.Again.holds(day)
+			return !s.Again.holds(day) || !s.Shard.Holds(p)
 		}), true, err
 	}
-	list, was, err := changedSince(ctx, s.Lake, scoredInput, scoredTable, s.state(), snapshot)
+	key := s.state()
+	if s.Shard.Of > 0 { // its own state is the newer one: the whole takes it away
+		own, err := s.Lake.Property(ctx, scoredTable, key+s.Shard.suffix())
+		if err != nil {
+			return nil, false, err
+		}
+		if own != "" {
+			key += s.Shard.suffix()
+		}
+	}
+	list, was, err := changedSince(ctx, s.Lake, scoredInput, scoredTable, key, snapshot)
 	if err == nil && was.Snapshot != 0 && was.Shape < scoredShape {
 		list, err = s.Lake.Changed(ctx, scoredInput, 0, snapshot)
-		return list, true, err
+		again = true
 	}
-	return list, false, err
+	return slices.DeleteFunc(list, func(p lake.Partition) bool { return !s.Shard.Holds(p) }), again, err
 }

@@ -62,6 +62,7 @@ type TrendOptions struct {
 	// cannot be used any more. Each version is opened once, when it is needed.
 	Open     func(ctx context.Context, version int) (CountModel, error)
 	Again    *Days // judge these days again with Version; nil: none
+	Parallel int   // runs of days that are judged at once; 0: one. The rows do not depend on it
 	RunID    string
 	Log      *slog.Logger
 	Progress func(done, total int64) // partitions; nil: nobody listens
@@ -114,7 +115,8 @@ func Trends(ctx context.Context, o TrendOptions) (TrendResult, error) {
 	if o.Progress == nil {
 		o.Progress = func(int64, int64) {}
 	}
-	t := trending{TrendOptions: o, models: map[int]CountModel{}}
+	o.Open, o.Parallel = openOnce(o.Open), max(o.Parallel, 1)
+	t := trending{TrendOptions: o}
 	err := t.run(ctx)
 	if err != nil {
 		return t.res, fmt.Errorf("find trends: %w", err)
@@ -122,9 +124,11 @@ func Trends(ctx context.Context, o TrendOptions) (TrendResult, error) {
 	return t.res, nil
 }
 
-// trending is one call of Trends.
+// trending is one call of Trends, or one run of days of it: these are copies with
+// a result, models and a session of their own.
 type trending struct {
 	TrendOptions
+	DB     *query.Session // of a run of days, in place of that of the options
 	res    TrendResult
 	files  []lake.File        // of the input
 	old    []lake.File        // of ml.trends
@@ -151,15 +155,20 @@ func (t *trending) run(ctx context.Context) error {
 	}
 	var add []string
 	done := 0
-	for _, c := range t.chunks(todo) {
-		paths, err := t.chunk(ctx, c)
-		if err != nil {
-			return err
-		}
-		add = append(add, paths...)
-		done += len(c)
+	var sum TrendResult // apart: the runs of days copy t
+	take := func(r trendRun) error {
+		add = append(add, r.paths...)
+		done += r.days
+		sum.Hours, sum.Trending = sum.Hours+r.res.Hours, sum.Trending+r.res.Trending
 		t.Progress(int64(done), int64(len(todo)))
+		return nil
 	}
+	drop := func(r trendRun) { t.Lake.Discard(r.paths...) }
+	if err := each(ctx, t.Parallel, t.chunks(todo), t.beside, take, drop); err != nil {
+		t.Lake.Discard(add...)
+		return err
+	}
+	t.res.Hours, t.res.Trending = sum.Hours, sum.Trending
 	state := ticket
 	if t.Again == nil {
 		text, err := json.Marshal(scored{t.Version, cur.ID, trendsShape})
@@ -181,6 +190,25 @@ func (t *trending) run(ctx context.Context) error {
 	}
 	t.res.Partitions = len(todo)
 	return nil
+}
+
+// trendRun is what came of one run of days.
+type trendRun struct {
+	paths []string
+	days  int
+	res   TrendResult
+}
+
+// beside makes the partitions of a run of days beside others.
+func (t *trending) beside(ctx context.Context, parts []lake.Partition) (r trendRun, err error) {
+	own := *t
+	own.models, own.res = map[int]CountModel{}, TrendResult{Snapshot: t.res.Snapshot}
+	if own.DB, err = t.TrendOptions.DB.Session(ctx); err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, own.DB.Close()) }()
+	paths, err := own.chunk(ctx, parts)
+	return trendRun{paths, len(parts), own.res}, err
 }
 
 // plan lists the files of input and output.
@@ -233,15 +261,10 @@ func (t *trending) chunk(ctx context.Context, parts []lake.Partition) (paths []s
 	if err := t.wholeDays(ctx, parts, rows); err != nil {
 		return nil, err
 	}
-	for i, p := range parts {
-		if len(rows[i]) == 0 {
-			continue
-		}
-		path, err := lake.WriteRows(ctx, t.Lake, trendsTable, p, rows[i])
-		if err != nil {
-			return nil, err
-		}
-		paths = append(paths, path)
+	if paths, err = t.write(ctx, parts, rows); err != nil {
+		return nil, err
+	}
+	for i := range parts {
 		t.res.Hours += int64(len(rows[i]))
 		for _, r := range rows[i] {
 			if r.Trending {
@@ -250,6 +273,30 @@ func (t *trending) chunk(ctx context.Context, parts []lake.Partition) (paths []s
 		}
 	}
 	return paths, nil
+}
+
+// write writes a file for each partition that has rows, several at once: each
+// waits for the disk.
+func (t *trending) write(ctx context.Context, parts []lake.Partition, rows [][]TrendRow) (paths []string, err error) {
+	l := newLine(ctx, landing, func(path string) error {
+		paths = append(paths, path)
+		return nil
+	}, func(path string) { t.Lake.Discard(path) })
+	for i, p := range parts {
+		if len(rows[i]) == 0 {
+			continue
+		}
+		if err = l.add(func(ctx context.Context) (string, error) { return lake.WriteRows(ctx, t.Lake, trendsTable, p, rows[i]) }); err != nil {
+			break
+		}
+	}
+	if first := l.wait(); first != nil {
+		err = first
+	}
+	if err != nil {
+		t.Lake.Discard(paths...)
+	}
+	return paths, err
 }
 
 // partition judges the hours with posts of one partition.

@@ -76,10 +76,10 @@ func TestStatesOfRuns(t *testing.T) {
 // whole.
 func TestGrowth(t *testing.T) {
 	t.Run("posts", func(t *testing.T) {
-		enginetest.Growth(t, load(t), openDuckDB, 4, 40, "features.posts", "features.entities")
+		enginetest.Growth(t, load(t), openDuckDB, 2, 30, "features.posts", "features.entities", "marts.volume")
 	})
 	t.Run("every table", func(t *testing.T) {
-		enginetest.Growth(t, load(t), openDuckDB, 1, 12)
+		enginetest.Growth(t, load(t), openDuckDB, 1, 10)
 	})
 }
 

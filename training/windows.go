@@ -1,10 +1,5 @@
 package training
 
-import (
-	"cmp"
-	"slices"
-)
-
 // HourPosts is the posts of one hour; Hour counts from 1970.
 type HourPosts struct{ Hour, Posts int64 }
 
@@ -13,32 +8,41 @@ type HourPosts struct{ Hour, Posts int64 }
 // hours with posts, active those in which its source had any; both ascend and
 // reach back 28 days before the first of at. A test holds Describe to that table.
 func Describe(past []HourPosts, active, at []int64) []TagHour {
-	sums := make([]int64, len(past)+1)
-	for i, h := range past {
-		sums[i+1] = sums[i] + h.Posts
+	if len(at) == 0 {
+		return nil
 	}
-	index := func(hour int64) int {
-		i, _ := slices.BinarySearchFunc(past, hour, func(h HourPosts, at int64) int { return cmp.Compare(h.Hour, at) })
-		return i
+	const month = 672
+	// sums[i] are the posts before the hour base+i: a window is one difference.
+	base := at[0] - month
+	sums := make([]int64, at[len(at)-1]-base+2)
+	for _, p := range past {
+		if i := p.Hour - base; i >= 0 && i+1 < int64(len(sums)) {
+			sums[i+1] += p.Posts
+		}
+	}
+	for i := range len(sums) - 1 {
+		sums[i+1] += sums[i]
 	}
 	out := make([]TagHour, len(at))
+	seen, known := 0, 0 // of past, those before the hour; of active, the first that counts
 	for i, h := range at {
-		end := index(h)
-		before := func(hours int64) int64 { return sums[end] - sums[index(h-hours)] }
-		t := TagHour{Posts24h: before(24), Posts7d: before(168), Posts28d: before(672), HourOfWeek: hourOfWeek(h)}
-		if end < len(past) && past[end].Hour == h {
-			t.Posts = past[end].Posts
-		}
+		now := h - base
+		before := func(hours int64) int64 { return sums[now] - sums[now-hours] }
+		t := TagHour{Posts: sums[now+1] - sums[now], Posts24h: before(24), Posts7d: before(168), Posts28d: before(month), HourOfWeek: hourOfWeek(h)}
 		for back := int64(24); back <= 168 && t.Posts7d > 0; back += 24 {
-			if j := index(h - back); j < len(past) && past[j].Hour == h-back {
-				t.SameHour7d += past[j].Posts
-			}
+			t.SameHour7d += sums[now-back+1] - sums[now-back]
 		}
-		if end > 0 && h-past[end-1].Hour <= 672 {
-			t.HoursSinceLast = h - past[end-1].Hour
+		for seen < len(past) && past[seen].Hour < h {
+			seen++
 		}
-		if j, _ := slices.BinarySearch(active, h-672); j < len(active) && active[j] < h {
-			t.HoursKnown = h - active[j]
+		if seen > 0 && h-past[seen-1].Hour <= month {
+			t.HoursSinceLast = h - past[seen-1].Hour
+		}
+		for known < len(active) && active[known] < h-month {
+			known++
+		}
+		if known < len(active) && active[known] < h {
+			t.HoursKnown = h - active[known]
 		}
 		out[i] = t
 	}

@@ -37,7 +37,8 @@ type build struct {
 	keep     []lake.Column
 	add      []lake.File // staged and sound
 	replaced []lake.Partition
-	grown    []lake.Partition // get rows beside those that they have
+	grown    []lake.Partition // get rows, or hours, beside those that they have
+	drop     []lake.File      // leave, of partitions that grow
 	held     []lake.Partition
 }
 
@@ -71,7 +72,7 @@ func (b *build) compute(ctx context.Context) error {
 	if len(list) == 0 && !b.st.Built { // no rows yet: the empty query tells the columns
 		list = chunks(b.m, plan{all: true}, b.inputs, b.MaxRows)
 	}
-	b.at.Of = len(b.plan.partitions) + len(b.plan.grown)
+	b.at.Of = b.plan.count()
 	results := make([]result, len(list))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(b.Parallel)
@@ -97,6 +98,17 @@ func (b *build) compute(ctx context.Context) error {
 type result struct {
 	out      Output
 	failures []CheckFailure
+	same     map[lake.Partition]bool // whose rows came out as they were
+	stay     map[lake.Partition]kept // where some hours were computed
+}
+
+// bad lists the partitions that a check holds back.
+func (r *result) bad() map[lake.Partition]bool {
+	bad := map[lake.Partition]bool{}
+	for _, f := range r.failures {
+		bad[f.Partition] = true
+	}
+	return bad
 }
 
 // chunk computes and checks one query.
@@ -106,7 +118,7 @@ func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
 	}
 	defer b.slots.Release(1)
 	q := Query{
-		Model: *b.m, Inputs: c.inputs, Columns: map[string][]lake.Column{}, Snapshots: map[string]int64{}, Partitions: c.partitions,
+		Model: *b.m, Inputs: c.inputs, Columns: map[string][]lake.Column{}, Snapshots: map[string]int64{}, Partitions: c.partitions, Hours: c.hours,
 		Extra: []Constant{{"_run_id", b.RunID}, {"_model", b.m.ID()}, {"_inputs", provenance(b.inputs)}},
 		Keep:  b.keep,
 		Staging: func(p lake.Partition) (string, error) {
@@ -123,6 +135,18 @@ func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	r := result{out: out}
+	had := map[lake.Partition]int64{} // rows that stay
+	switch {
+	case c.hours != nil:
+		if r.stay, err = b.others(ctx, c, had); err != nil {
+			return b.carried(r), err
+		}
+	case c.grown:
+		for _, f := range b.output {
+			had[f.Partition] += f.Rows
+		}
+	}
 	computed, made := b.computed(c, out)
 	var emptied []lake.Partition
 	for _, p := range computed {
@@ -130,25 +154,16 @@ func (b *build) chunk(ctx context.Context, c chunk) (result, error) {
 			emptied = append(emptied, p)
 		}
 	}
-	failures, err := b.verify.check(ctx, b.m, out, emptied, b.rowsBefore(c))
-	if err != nil {
-		return result{out: out}, err
+	if r.failures, err = b.verify.check(ctx, b.m, out, emptied, had); err != nil {
+		return b.carried(r), err
+	}
+	if !c.grown {
+		if r.same, err = b.same(ctx, c, &r); err != nil {
+			return b.carried(r), err
+		}
 	}
 	b.progress(c, out)
-	return result{out, failures}, nil
-}
-
-// rowsBefore counts the rows that the partitions of a growing table have beside
-// those that a query adds.
-func (b *build) rowsBefore(c chunk) map[lake.Partition]int64 {
-	rows := map[lake.Partition]int64{}
-	if !c.grown {
-		return rows
-	}
-	for _, f := range b.output {
-		rows[f.Partition] += f.Rows
-	}
-	return rows
+	return b.carried(r), nil
 }
 
 // computed lists the partitions that a query answers for, and of them those that
@@ -188,24 +203,24 @@ func (b *build) take(c chunk, r result) error {
 	}
 	computed, made := b.computed(c, r.out)
 	b.rep.Failures = append(b.rep.Failures, r.failures...)
-	bad := map[lake.Partition]bool{}
-	for _, f := range r.failures {
-		bad[f.Partition] = true
-	}
+	bad := r.bad()
+	b.rep.Equal += len(r.same)
 	for _, p := range computed {
 		switch {
 		case bad[p]:
 			b.held = append(b.held, p)
-		case c.grown && made[p]:
+		case r.same[p]:
+		case c.grown && made[p] || len(r.stay[p].drop) > 0 || c.hours != nil && made[p]:
 			b.grown = append(b.grown, p)
-		case c.grown:
+			b.drop = append(b.drop, r.stay[p].drop...)
+		case c.grown || c.hours != nil:
 		case b.had[p] || made[p]:
 			b.replaced = append(b.replaced, p)
 		}
 	}
 	var reject []lake.File
 	for _, f := range r.out.Files {
-		if bad[f.Partition] {
+		if bad[f.Partition] || r.same[f.Partition] {
 			reject = append(reject, f)
 		} else {
 			b.add = append(b.add, f)
@@ -253,10 +268,13 @@ func (b *build) publish(ctx context.Context) error {
 		return err
 	}
 	b.rep.State, b.rep.Snapshot = Built, b.st.Base
-	if len(b.held) > 0 {
+	switch {
+	case len(b.held) > 0:
 		b.rep.State = Held
+	case b.rep.Equal > 0 && len(b.replaced)+len(b.add)+len(b.drop) == 0:
+		b.rep.State = UpToDate
 	}
-	if len(b.add) > 0 || len(b.replaced) > 0 || b.stateMoved(set) {
+	if len(b.add) > 0 || len(b.replaced) > 0 || len(b.drop) > 0 || b.stateMoved(set) {
 		snap, err := b.commit(ctx, set)
 		if err != nil {
 			return err
@@ -272,6 +290,16 @@ func (b *build) publish(ctx context.Context) error {
 		b.rep.Rows += f.Rows
 	}
 	return nil
+}
+
+// settle notes the inputs of an output that needs no computing.
+func (b *build) settle(ctx context.Context) error {
+	set, err := properties(b.m, b.inputs, nil)
+	if err != nil || !b.stateMoved(set) {
+		return err
+	}
+	_, err = b.commit(ctx, set)
+	return err
 }
 
 // stateMoved reports whether the table's properties say something else. Inputs
@@ -294,7 +322,12 @@ func (b *build) commit(ctx context.Context, set map[string]string) (lake.Snapsho
 	for i, f := range b.add {
 		add[i] = f.Path
 	}
+	drop := make([]string, len(b.drop))
+	for i, f := range b.drop {
+		drop[i] = f.Path
+	}
 	c := lake.Commit{
+		Drop:  drop,
 		Table: b.m.Name, ID: b.commitID(), Add: add, Replace: b.replaced, Base: b.st.Base, Set: set,
 		Expect: map[string]string{PropertyInputs: b.st.raw},
 		Summary: map[string]string{
@@ -318,6 +351,9 @@ func (b *build) commitID() string {
 	for _, p := range slices.Sorted(slices.Values(b.grown)) {
 		fmt.Fprintln(&text, "grown", p)
 	}
+	for _, f := range b.drop {
+		fmt.Fprintln(&text, "drop", f.Path)
+	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return "transform-" + strings.ReplaceAll(b.m.Name, ".", "-") + "-" + hex.EncodeToString(sum[:])[:24]
 }
@@ -328,7 +364,7 @@ func (b *build) published() []lake.File {
 	for _, p := range b.replaced {
 		gone[p] = true
 	}
-	files := slices.DeleteFunc(slices.Clone(b.output), func(f lake.File) bool { return gone[f.Partition] })
+	files := slices.DeleteFunc(slices.Clone(b.output), func(f lake.File) bool { return gone[f.Partition] || slices.Contains(b.drop, f) })
 	return append(files, b.add...)
 }
 

@@ -3,6 +3,7 @@ package transforms
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/feedlake/feedlake/lake"
 )
@@ -19,6 +20,9 @@ type Query struct {
 	// Partitions are the output partitions that are wanted; rows of others are
 	// not returned. nil: all.
 	Partitions []lake.Partition
+	// Hours are the hours that are wanted: rows whose column hour has another value
+	// are not returned. nil: all.
+	Hours []time.Time
 	// Extra columns come after the model's own, the same in every row.
 	Extra []Constant
 	// Keep names columns that the output table has already: those that the

@@ -95,7 +95,7 @@ func (r *runner) known(ctx context.Context, m *Model) (Estimate, error) {
 	if p.nothing() {
 		return Estimate{}, nil
 	}
-	e := Estimate{Partitions: len(p.partitions) + len(p.grown)}
+	e := Estimate{Partitions: p.count()}
 	for _, c := range chunks(m, p, inputs, r.MaxRows) {
 		for _, files := range c.inputs {
 			for _, f := range files {

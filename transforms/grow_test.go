@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -250,4 +251,93 @@ func TestTwoBuildersGrowOnce(t *testing.T) {
 		wantGrown(t, r.mustTransform(), 1, 1)
 		wantWhole(t, r)
 	}
+}
+
+// TestOnlyTouchedHours lands one thing after another, and wants only the hours in
+// which something happened to be computed, beside the files of the others.
+func TestOnlyTouchedHours(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	twoGrowing(r)
+	a1 := at(post("a1", "01-01", "hello"), 3)
+	r.land(a1, at(post("a2", "01-01", "hello"), 5), post("a3", "01-01", "hello"), post("z1", "01-02", "hello"))
+	r.mustTransform()
+	for _, c := range []struct {
+		name  string
+		posts []feedlake.Post
+		grown int      // partitions of which hours were computed
+		hours []string // asked for
+		files int      // of the day, after
+	}{
+		{"the same hour", []feedlake.Post{post("b1", "01-01", "new")}, 1, []string{"10"}, 2}, // it had one file with the others
+		{"again", []feedlake.Post{post("b2", "01-01", "new")}, 1, []string{"10"}, 2},
+		{"a new hour", []feedlake.Post{at(post("b3", "01-01", "new"), 11)}, 1, []string{"11"}, 3},
+		{"two days", []feedlake.Post{at(post("b4", "01-01", "new"), 11), at(post("z2", "01-02", "new"), 23)}, 2, []string{"11", "23"}, 3},
+		{"a late post", []feedlake.Post{at(post("b5", "01-01", "late"), 3)}, 1, []string{"03"}, 4},
+		{"an edit: its hour is computed, and has as many posts", []feedlake.Post{seen(a1, time.Hour, "edited")}, 0, []string{"03"}, 4},
+		{"a deletion", []feedlake.Post{deleted(at(post("b5", "01-01", ""), 3), time.Hour)}, 1, []string{"03"}, 4},
+		{"the last post of an hour", []feedlake.Post{deleted(at(post("a2", "01-01", ""), 5), time.Hour)}, 1, []string{"05"}, 3},
+	} {
+		r.land(c.posts...)
+		rep := r.mustTransform()
+		m := of(t, rep, "marts.by_hour")
+		if m.Grown != c.grown || len(m.Partitions) != c.grown {
+			t.Errorf("%s: %d of %v grew, want %d", c.name, m.Grown, m.Partitions, c.grown)
+		}
+		var hours []string
+		for _, q := range r.engine.queries {
+			if q.Model.Name == "marts.by_hour" {
+				for _, h := range q.Hours {
+					hours = append(hours, h.Format("15"))
+				}
+			}
+		}
+		slices.Sort(hours) // queries run side by side
+		if diff := cmp.Diff(c.hours, hours); diff != "" {
+			t.Errorf("%s: hours (-want +got):\n%s", c.name, diff)
+		}
+		files, err := r.lake.Files(t.Context(), "marts.by_hour", m.Snapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, f := range files {
+			if f.Partition == "day=2026-01-01" {
+				n++
+			}
+		}
+		if n != c.files {
+			t.Errorf("%s: %d files, want %d", c.name, n, c.files)
+		}
+	}
+	wantWhole(t, r)
+}
+
+// TestHeldHours lands an hour that fails a check: the old rows stay, those of that
+// hour too, until the day is sound.
+func TestHeldHours(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	twoGrowing(r)
+	r.land(at(post("a1", "01-01", "hello"), 3), post("a2", "01-01", "hello"))
+	r.mustTransform()
+	var many []feedlake.Post
+	for i := range 8 {
+		many = append(many, post(fmt.Sprint("b", i), "01-01", "one too many"))
+	}
+	r.land(many...)
+	rep, err := r.transform()
+	if !errors.Is(err, feedlake.ErrRejected) || of(t, rep, "marts.by_hour").State != transforms.Held {
+		t.Fatalf("got %v\n%s", err, rep.String())
+	}
+	const rows = "SELECT date_part('hour', hour) AS h, posts FROM marts.by_hour ORDER BY h"
+	if diff := cmp.Diff([]string{`{"h":3,"posts":1}`, `{"h":10,"posts":1}`}, r.rows(rows)); diff != "" {
+		t.Errorf("while it is held (-want +got):\n%s", diff)
+	}
+	r.land(deleted(many[0], time.Hour))
+	m := of(t, r.mustTransform(), "marts.by_hour")
+	if diff := cmp.Diff([]string{`{"h":3,"posts":1}`, `{"h":10,"posts":8}`}, r.rows(rows)); diff != "" || m.Grown != 0 {
+		t.Errorf("%d grown; once it is sound (-want +got):\n%s", m.Grown, diff)
+	}
+	wantWhole(t, r)
 }

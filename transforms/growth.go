@@ -174,7 +174,7 @@ func (r *runner) grow(ctx context.Context, m *Model, st *state, inputs []source,
 		}
 	}
 	landed := in.Table == lake.RawPosts().Name
-	came := r.arrived.Load()
+	came := r.arrived
 	if landed && !r.guess && !r.covers(ctx, came, st.Inputs[in.Table], s.snapshot) {
 		return
 	}

@@ -126,7 +126,7 @@ func (h *head) parseName(value string) error {
 
 func (h *head) parseInputs(value string) error {
 	const hint = "write the tables with commas between them, each with an optional look-back: features.entities back=28d, " +
-		"or the word lookup"
+		"or the word lookup or living"
 	for item := range strings.SplitSeq(value, ",") {
 		words := strings.Fields(item)
 		if len(words) == 0 || len(words) > 2 || !isTable(words[0]) {
@@ -139,6 +139,8 @@ func (h *head) parseInputs(value string) error {
 		switch {
 		case len(words) == 2 && words[1] == "lookup":
 			in.Lookup = true
+		case len(words) == 2 && words[1] == "living":
+			in.Living = true
 		case len(words) == 2:
 			days, ok := strings.CutPrefix(words[1], "back=")
 			n, err := strconv.Atoi(strings.TrimSuffix(days, "d"))

@@ -51,6 +51,10 @@ type Input struct {
 	// input names them, such as what is known of a model version: new rows of it
 	// alone compute nothing anew.
 	Lookup bool
+	// Living marks a table of versions of posts (id, created_at, deleted) of which the
+	// model shows those that are not deleted: deletions alone, of posts that their
+	// partition does not hold, compute nothing anew.
+	Living bool
 }
 
 // ID names the model as rows remember it: "features.posts@<hash>".

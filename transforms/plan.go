@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -29,13 +30,23 @@ type plan struct {
 	all        bool             // the model or its inputs leave the partitions open: compute everything at once
 	partitions []lake.Partition // computed whole; by day, then by name; empty with all
 	grown      []lake.Partition // of which new input rows are computed, and appended; in the same order
+	hourly     []hourly         // of which some hours are computed
 }
 
 // reasonChanged is the reason of a plan that the difference of the inputs decides.
 const reasonChanged = "inputs changed"
 
 // nothing reports whether there is no work.
-func (p *plan) nothing() bool { return !p.all && len(p.partitions) == 0 && len(p.grown) == 0 }
+func (p *plan) nothing() bool { return !p.all && len(p.partitions)+len(p.grown)+len(p.hourly) == 0 }
+
+// count is how many partitions are to be computed, in whole or in part.
+func (p *plan) count() int {
+	n := len(p.partitions) + len(p.grown)
+	for _, h := range p.hourly {
+		n += len(h.partitions)
+	}
+	return n
+}
 
 // mapping relates the partitions of one input to those of the output by the
 // columns that both have. An input without such columns feeds every partition.
@@ -254,6 +265,7 @@ func (f *feeder) need(p lake.Partition, yield func(file int, own bool)) {
 type chunk struct {
 	partitions []lake.Partition // nil: all
 	grown      bool             // inputs are the new rows alone
+	hours      []time.Time      // computed of the partitions; nil: all
 	inputs     map[string][]lake.File
 	rows       int64 // of inputs
 }
@@ -266,8 +278,19 @@ const maxPartitions = 64
 // look-back are read again by the next chunk, so a chunk goes on until its own
 // rows are as many: reading at most doubles, however long the look-back.
 //
-// What grows is computed in queries of its own, over the new rows.
+// What grows is computed in queries of its own, over the new rows, or a day at a
+// time over the rows of the hours in question.
 func chunks(m *Model, p plan, inputs []source, maxRows int64) []chunk {
+	if len(p.hourly) > 0 {
+		out := chunks(m, plan{partitions: p.partitions}, inputs, maxRows)
+		for _, h := range p.hourly {
+			for _, c := range chunks(m, plan{partitions: h.partitions}, hourInputs(inputs, h.hours), math.MaxInt64) {
+				c.hours = h.hours
+				out = append(out, c)
+			}
+		}
+		return out
+	}
 	if len(p.grown) > 0 {
 		out := chunks(m, plan{partitions: p.partitions}, inputs, maxRows)
 		for _, c := range chunks(m, plan{partitions: p.grown}, grownInputs(m, inputs), maxRows) {

@@ -15,7 +15,7 @@ type State string
 
 // States of a model in a Report.
 const (
-	UpToDate State = "up_to_date" // no input changed: nothing was computed or committed
+	UpToDate State = "up_to_date" // no input changed, or no row came out another: no partition was replaced
 	Built    State = "built"      // every computed partition is published
 	Held     State = "held"       // a check holds partitions back; their old rows stay, the others are published
 	Failed   State = "failed"     // nothing was published
@@ -35,6 +35,7 @@ type ModelReport struct {
 	Reason     string           `json:"reason"`               // why it was computed, or what it waits for
 	Partitions []lake.Partition `json:"partitions,omitempty"` // replaced, those that were emptied included, or grown
 	Grown      int              `json:"grown,omitempty"`      // of Partitions, those that got new rows beside the old ones
+	Equal      int              `json:"equal,omitempty"`      // partitions that came out as they were, which are not replaced
 	Rows       int64            `json:"rows"`                 // published
 	Files      int              `json:"files"`                // published
 	InputFiles int              `json:"input_files"`          // given to the engine; one read twice counts twice

@@ -132,7 +132,10 @@ func (r *rig) transform() (transforms.Report, error) {
 	r.run++
 	r.engine.queries = nil
 	o := r.opts
-	o.Lake, o.Engine, o.Graph, o.Now = r.lake, r.engine, r.graph, clock
+	o.Lake, o.Engine, o.Graph = r.lake, r.engine, r.graph
+	if o.Now == nil {
+		o.Now = clock
+	}
 	o.Log = slog.New(slog.NewTextHandler(r.t.Output(), nil))
 	if o.RunID == "" {
 		o.RunID = fmt.Sprintf("run-%d", r.run)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -100,7 +99,7 @@ type runner struct {
 	files   *memo[fileKey, []lake.File]         // plans of this run: models share inputs
 	changes *memo[changeKey, []lake.Difference] // likewise
 	telling sync.Mutex                          // of Progress
-	arrived atomic.Pointer[arrivals]            // what came to raw.posts; nil: not known
+	arrived *arrivals                           // what came to raw.posts; nil: not known
 	guess   bool                                // take it for new posts, nothing is computed
 }
 
@@ -124,7 +123,6 @@ func (r *runner) model(ctx context.Context, m *Model, at Progress) ModelReport {
 	if errors.Is(err, errLostRace) {
 		r.Log.InfoContext(ctx, "another run was faster, computing again", "model", m.Name, "err", err)
 		rep = ModelReport{Model: m.Name}
-		r.arrived.Store(nil) // of the time before the other run
 		err = r.turn(ctx, m, &rep, at)
 	}
 	if err != nil {
@@ -170,6 +168,10 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 	if err != nil {
 		return err
 	}
+	idle, err := r.idle(ctx, m, &st, inputs)
+	if err != nil {
+		return err
+	}
 	output, err := r.filesAt(ctx, m.Name, st.Base)
 	if err != nil {
 		return err
@@ -177,8 +179,16 @@ func (r *runner) turn(ctx context.Context, m *Model, rep *ModelReport, at Progre
 	b := &build{runner: r, m: m, st: st, inputs: inputs, output: output, rep: rep, at: at}
 	b.plan = makePlan(m, st, inputs, output, r.Full)
 	r.grow(ctx, m, &st, inputs, &b.plan)
+	if err := r.growHours(ctx, m, &st, inputs, output, &b.plan); err != nil {
+		return err
+	}
 	if st.Built && b.plan.nothing() && len(st.Held) == 0 {
 		rep.State, rep.Snapshot = UpToDate, st.Base
+		if idle { // what was looked at is not looked at again
+			if err := b.settle(ctx); err != nil {
+				return err
+			}
+		}
 		return b.freshness(ctx, output)
 	}
 	rep.Reason = b.plan.reason
@@ -221,7 +231,7 @@ func (r *runner) pin(ctx context.Context, m *Model, st *state) ([]source, error)
 // others land meanwhile, is read as it was when the run looked at what came to it,
 // unless the output was made from something else than that look began with.
 func (r *runner) current(ctx context.Context, table string, made int64) (int64, error) {
-	if a := r.arrived.Load(); table == lake.RawPosts().Name && a != nil && r.covers(ctx, a, made, a.until) {
+	if a := r.arrived; table == lake.RawPosts().Name && a != nil && r.covers(ctx, a, made, a.until) {
 		return a.until, nil
 	}
 	cur, err := r.Lake.Current(ctx, table)

@@ -47,7 +47,7 @@ func (r *runner) scattered(ctx context.Context, models []Model) error {
 	}
 	err := r.scatter(ctx)
 	if errors.Is(err, feedlake.ErrConflict) { // another run was faster: look at what it left
-		r.arrived.Store(nil)
+		r.arrived = nil
 		err = r.scatter(ctx)
 	}
 	if err != nil {
@@ -64,7 +64,7 @@ func (r *runner) scatter(ctx context.Context) (err error) {
 	}
 	if !s.whole() {
 		came := r.arrivals(ctx, &s.raw, s.st.Inputs[s.raw.table], s.network)
-		r.arrived.Store(came)
+		r.arrived = came
 		if came != nil && len(came.known) == 0 {
 			_, _, err := s.publish(ctx, nil)
 			return err
@@ -170,7 +170,7 @@ func (s *scatter) exec(ctx context.Context, statement string, whole bool) error 
 func (s *scatter) views(ctx context.Context, whole bool) error {
 	posts, rows := s.raw.files, s.files
 	var added, known []lake.File
-	if a := s.arrived.Load(); a != nil && !whole { // what came for the first time stands in one partition
+	if a := s.arrived; a != nil && !whole { // what came for the first time stands in one partition
 		posts, rows = filesIn(posts, a.places), filesIn(rows, a.places)
 		for _, d := range s.raw.changed {
 			if a.known[d.Partition] {

@@ -101,9 +101,8 @@ func openSpilling(ctx context.Context, temp, prefix, memory string, threads int)
 }
 
 // check runs the model's checks over staged files and returns what failed, by
-// partition and check. emptied are partitions that lose their last row: only
-// row counts can be asked of them. had counts the rows that stay beside the staged
-// ones.
+// partition and check. emptied are partitions that get no row: only row counts
+// can be asked of them. had counts the rows that stay beside the staged ones.
 func (v *verifier) check(ctx context.Context, m *Model, out Output, emptied []lake.Partition, had map[lake.Partition]int64) ([]CheckFailure, error) {
 	checks := blocking(m)
 	if len(checks) == 0 {
@@ -111,7 +110,7 @@ func (v *verifier) check(ctx context.Context, m *Model, out Output, emptied []la
 	}
 	var failures []CheckFailure
 	for _, p := range emptied {
-		failures = append(failures, failedRows(checks, p, 0)...)
+		failures = append(failures, failedRows(checks, p, had[p])...)
 	}
 	if len(out.Files) > 0 {
 		found, err := v.scan(ctx, m, checks, out, had)

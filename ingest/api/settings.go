@@ -52,7 +52,7 @@ func (s Settings) Options(env ingest.Env, usual string, p Platform) (Options, er
 		o.Meter = ingest.NewMemoryMeter(env.Now, nil)
 	}
 	if o.Sleep == nil {
-		o.Sleep = ingest.Sleep
+		o.Sleep = feedlake.Sleep
 	}
 	return o, nil
 }

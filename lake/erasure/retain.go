@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/feedlake/feedlake/lake"
-	"github.com/feedlake/feedlake/lake/query"
 )
 
 // RetainOptions say what a source keeps.
@@ -15,7 +14,6 @@ type RetainOptions struct {
 	From   time.Time // start of the first day that stays
 	RunID  string
 	Lake   *lake.Lake
-	Open   func(context.Context) (*query.DB, error)
 }
 
 // Retain removes a source's days before From out of the tables that hold single
@@ -23,25 +21,14 @@ type RetainOptions struct {
 // were; the tables that SQL builds follow. Older snapshots hold them until they
 // expire.
 func Retain(ctx context.Context, o RetainOptions) (days int, rows int64, err error) {
-	for _, table := range []string{lake.SentimentScores().Name, lake.RawPosts().Name} {
+	for _, table := range []string{lake.SentimentScores().Name, lake.RawPosts().Name, lake.RawRejects().Name} {
 		d, n, err := o.dropDays(ctx, table)
 		if err != nil {
 			return days, rows, err
 		}
 		days, rows = max(days, d), rows+n
 	}
-	db, err := o.Open(ctx)
-	if err != nil {
-		return days, rows, err
-	}
-	res, err := o.Lake.Erase(ctx, lake.EraseOptions{
-		Table: lake.RawRejects().Name, Request: "retain " + o.Source, RunID: o.RunID,
-		Rows: query.Rows{DB: db, Remove: fmt.Sprintf("source = %s and rejected_at < timestamptz '%s'", query.Quote(o.Source), o.From.Format(time.RFC3339))},
-	})
-	if cerr := db.Close(); err == nil {
-		err = cerr
-	}
-	return days, rows + res.Removed, err
+	return days, rows, nil
 }
 
 // dropDays removes the partitions of a source's days before From.

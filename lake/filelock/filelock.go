@@ -10,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/feedlake/feedlake"
 )
 
 // How a file is locked.
@@ -45,12 +47,8 @@ func Wait(ctx context.Context, f *os.File, how int) error {
 		if ok, err := Try(f, how); ok || err != nil {
 			return err
 		}
-		t := time.NewTimer(wait/2 + rand.N(wait))
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return fmt.Errorf("lock %s: %w", f.Name(), ctx.Err())
+		if err := feedlake.Sleep(ctx, wait/2+rand.N(wait)); err != nil {
+			return fmt.Errorf("lock %s: %w", f.Name(), err)
 		}
 	}
 }

@@ -241,14 +241,7 @@ func (s *S3) watched(ctx context.Context) (_ context.Context, moved, stop func()
 
 // pause waits before try n, counted from 1, or until ctx ends.
 func pause(ctx context.Context, n int) error {
-	t := time.NewTimer(min(100*time.Millisecond<<n, 2*time.Second))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return feedlake.Sleep(ctx, min(100*time.Millisecond<<n, 2*time.Second))
 }
 
 // Signed is the configuration with the credentials that hold at this moment: for

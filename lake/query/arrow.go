@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -19,6 +20,10 @@ func (d *DB) Arrow(ctx context.Context, each func(arrow.RecordBatch) error, text
 		return fmt.Errorf("connect to duckdb: %w", err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+	return readArrow(ctx, conn, each, text, args...)
+}
+
+func readArrow(ctx context.Context, conn *sql.Conn, each func(arrow.RecordBatch) error, text string, args ...any) error {
 	return conn.Raw(func(raw any) error {
 		dc, ok := raw.(driver.Conn)
 		if !ok {

@@ -68,7 +68,7 @@ func (r Rows) Rewrite(ctx context.Context, cols []lake.Column, in []lake.File, o
 		}
 	}
 	text := "SELECT " + strings.Join(list, ", ") + " FROM (" + Select(cols, in) + ") t WHERE NOT " + yes(r.Remove)
-	err = r.DB.sql.QueryRowContext(ctx, "COPY ("+text+") TO "+Quote(out)+" (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 131072)").Scan(&kept)
+	err = r.DB.sql.QueryRowContext(ctx, "COPY ("+text+") TO "+Quote(out)+" ("+CopyOptions+")").Scan(&kept)
 	if err != nil {
 		return 0, fmt.Errorf("rewrite %d files: %w", len(in), err)
 	}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
 )
 
 // Session is one connection with views and macros of its own, so that several
@@ -38,8 +40,13 @@ func (d *DB) Session(ctx context.Context, setup ...string) (*Session, error) {
 	return s, nil
 }
 
-// Conn is the session's connection.
-func (s *Session) Conn() *sql.Conn { return s.conn }
+// SQL is the session's connection.
+func (s *Session) SQL() *sql.Conn { return s.conn }
+
+// Arrow is DB.Arrow in this session.
+func (s *Session) Arrow(ctx context.Context, each func(arrow.RecordBatch) error, text string, args ...any) error {
+	return readArrow(ctx, s.conn, each, text, args...)
+}
 
 // Close takes the session's database away and lets go of its files.
 func (s *Session) Close() error {

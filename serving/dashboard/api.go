@@ -48,32 +48,57 @@ func (s *server) endpoint(f reply, params ...string) http.Handler {
 			s.refuse(ctx, w, err)
 			return
 		}
-		err = s.read(ctx, func(p pinState) error {
-			tag := s.tag(p, r)
-			w.Header().Set("ETag", tag)
-			w.Header().Set("Cache-Control", "private, no-cache")
-			if slices.Contains(strings.Split(strings.ReplaceAll(r.Header.Get("If-None-Match"), " ", ""), ","), tag) {
-				w.WriteHeader(http.StatusNotModified)
-				return nil
+		tag, body, err := s.body(ctx, r, query, f)
+		if err != nil {
+			s.refuse(ctx, w, err)
+			return
+		}
+		w.Header().Set("ETag", tag)
+		w.Header().Set("Cache-Control", "private, no-cache")
+		if body == nil {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, _ = w.Write(body) // the reader may have left; whoever reads slowly holds nobody up
+	})
+}
+
+// body is the answer to a request and its tag; nil when the reader has it already.
+func (s *server) body(ctx context.Context, r *http.Request, query filter, f reply) (tag string, body []byte, err error) {
+	if err := s.refresh(ctx); err != nil {
+		return "", nil, err
+	}
+	tag = s.tag(s.shown(), r)
+	if slices.Contains(strings.Split(strings.ReplaceAll(r.Header.Get("If-None-Match"), " ", ""), ","), tag) {
+		return tag, nil, nil
+	}
+	asked := tag
+	body, err = s.answers.of(ctx, asked, func(ctx context.Context) (version string, body []byte, err error) {
+		err = s.read(func(p pinState) error {
+			if s.tag(p, r) != asked { // the lake moved on between
+				return errMoved
 			}
-			query.columns = p.columns
+			version, query.columns = p.version, p.columns
 			v, err := f(ctx, p, query)
 			if err != nil {
 				return err
 			}
-			body, err := json.Marshal(v)
-			if err != nil {
+			if body, err = json.Marshal(v); err != nil {
 				return fmt.Errorf("answer %s: %w", r.URL.Path, err)
 			}
-			w.Header().Set("Content-Type", "application/json; charset=utf-8")
-			_, _ = w.Write(body) // the reader may have left
 			return nil
 		})
-		if err != nil {
-			s.refuse(ctx, w, err)
-		}
+		return version, body, err
 	})
+	if errors.Is(err, errMoved) {
+		return s.body(ctx, r, query, f)
+	}
+	return tag, body, err
 }
+
+// errMoved ends an answer that was asked for at snapshots that are shown no more.
+var errMoved = errors.New("the lake moved on")
 
 // tag names an answer: the snapshots, the question, and the program's texts.
 func (s *server) tag(p pinState, r *http.Request) string {

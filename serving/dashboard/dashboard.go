@@ -37,6 +37,7 @@ type Options struct {
 	Hosts   []string  // further host names under which a loopback dashboard may be reached, such as a proxy's
 	Command string    // the command line that answers SQL here; "" is "feedlake sql"
 	Models  map[string]ModelDoc
+	Dir     string // where Serve keeps a file of each month of the marts, made when missing; "": none is
 	Now     func() time.Time
 	Log     *slog.Logger
 	Ready   func(url string) // called once when Serve listens; nil: not called
@@ -63,8 +64,12 @@ const (
 // Handler answers the page and its API. Without a token it answers only
 // requests that come from this machine and name it as their host.
 func Handler(o Options) http.Handler {
+	return handler(o, nil)
+}
+
+func handler(o Options, m *months) http.Handler {
 	o = o.withDefaults()
-	s := &server{o: o, log: o.Log, now: o.Now}
+	s := &server{o: o, log: o.Log, now: o.Now, months: m}
 	mux := http.NewServeMux()
 	s.routes(mux)
 	return s.headers(http.NewCrossOriginProtection().Handler(s.guard(mux)))
@@ -72,11 +77,16 @@ func Handler(o Options) http.Handler {
 
 // Serve listens on o.Addr until ctx ends, then lets requests finish. An address
 // that is not loopback needs a token: feedlake.ErrConfig.
-func Serve(ctx context.Context, o Options) error {
+func Serve(ctx context.Context, o Options) (err error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return err
 	}
+	m, err := openMonths(o.Dir)
+	if err != nil { // the marts are read where they lie
+		o.Log.WarnContext(ctx, "dashboard keeps no months", "err", err)
+	}
+	defer func() { err = errors.Join(err, m.close()) }()
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", o.Addr)
 	if err != nil {
@@ -86,7 +96,7 @@ func Serve(ctx context.Context, o Options) error {
 		return errors.Join(fmt.Errorf("serve dashboard: %s is not loopback: %w", l.Addr(), feedlake.ErrConfig), l.Close())
 	}
 	srv := &http.Server{
-		Handler: Handler(o), ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		Handler: handler(o, m), ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan error, 1)
@@ -148,6 +158,9 @@ type server struct {
 	log *slog.Logger
 	now func() time.Time
 	pin pin
+
+	months  *months // nil: none are kept
+	answers answers
 }
 
 func (s *server) routes(mux *http.ServeMux) {

@@ -46,16 +46,14 @@ type pin struct {
 // pinState is the set of snapshots that the views show.
 type pinState struct {
 	tables  map[string]lake.Snapshot
+	views   map[string]view // what the views read; of unchanged tables those of before
 	columns map[string][]lake.Column
 	version string    // hash of the set
 	asOf    time.Time // commit of the newest snapshot
 }
 
-// read calls f with the newest set of snapshots, which stays while f runs.
-func (s *server) read(ctx context.Context, f func(pinState) error) error {
-	if err := s.refresh(ctx); err != nil {
-		return err
-	}
+// read calls f with the set of snapshots that is shown, which stays while f runs.
+func (s *server) read(f func(pinState) error) error {
 	s.pin.mu.RLock()
 	defer s.pin.mu.RUnlock()
 	return f(s.pin.state)
@@ -63,8 +61,15 @@ func (s *server) read(ctx context.Context, f func(pinState) error) error {
 
 // refresh moves the views on when the lake has newer snapshots. A lake that
 // cannot be read leaves the views where they are, if there are any.
+//
+// Who comes while somebody else looks goes on with what is shown.
 func (s *server) refresh(ctx context.Context) error {
-	s.pin.check.Lock()
+	if !s.pin.check.TryLock() {
+		if s.shown().version != "" {
+			return nil
+		}
+		s.pin.check.Lock()
+	}
 	defer s.pin.check.Unlock()
 	now := s.now()
 	if !s.pin.checked.IsZero() && now.Sub(s.pin.checked) < refreshEvery && !now.Before(s.pin.checked) {
@@ -72,7 +77,7 @@ func (s *server) refresh(ctx context.Context) error {
 	}
 	old := s.pin.state // written below only, under check
 	next, err := s.current(ctx)
-	if err == nil && next.version != old.version {
+	if err == nil && (next.version != old.version || !old.there()) {
 		err = s.move(ctx, old, next)
 	}
 	if err == nil {
@@ -112,19 +117,48 @@ func (s *server) current(ctx context.Context) (pinState, error) {
 	return next, nil
 }
 
-// move makes the views of the tables that changed. When that breaks off, the
-// next refresh makes all of them.
+// shown is the set of snapshots of now.
+func (s *server) shown() pinState {
+	s.pin.mu.RLock()
+	defer s.pin.mu.RUnlock()
+	return s.pin.state
+}
+
+// there reports whether all files of months are: a takedown removes them.
+func (p *pinState) there() bool {
+	for _, v := range p.views {
+		if !v.there() {
+			return false
+		}
+	}
+	return true
+}
+
+// move makes the views of the tables that changed. Their files are made before
+// anybody waits. When it breaks off, the next refresh makes all of them.
 func (s *server) move(ctx context.Context, old, next pinState) error {
+	next.views = map[string]view{}
+	fresh := map[string]bool{}
+	for table, snap := range next.tables {
+		v, known := old.views[table]
+		if !known || old.tables[table].ID != snap.ID || !v.there() {
+			fresh[table] = true
+			var err error
+			if v, err = s.view(ctx, table, snap.ID); err != nil {
+				return err
+			}
+		}
+		next.views[table] = v
+	}
 	s.pin.mu.Lock()
 	defer s.pin.mu.Unlock()
 	s.pin.state = pinState{}
-	for table, snap := range next.tables {
-		if had, ok := old.tables[table]; ok && had.ID == snap.ID {
-			continue
-		}
-		if err := s.o.DB.PinTable(ctx, s.o.Lake, table, snap.ID); err != nil {
+	for table := range fresh {
+		v := next.views[table]
+		if err := s.o.DB.ViewOf(ctx, readable{s.o.Lake, v.own}, table, v.cols, v.files); err != nil {
 			return err
 		}
+		s.sweep(table, &v)
 	}
 	s.pin.state = next
 	return nil

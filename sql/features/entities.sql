@@ -50,16 +50,14 @@ marked as (
 ),
 tag as (
   select source, id, day, hour, author_id, lang,
-         explode(case when instr(body, '#') + instr(body, '＃') > 0 then regexp_extract_all(body, replace(replace('(?:^|[`x{FE0E}`x{FE0F}]|[^&`p{L}`p{M}%])[#＃][%]*`p{L}[`p{L}`p{M}%]*',
+         explode(case when tags and instr(body, '#') + instr(body, '＃') > 0 then regexp_extract_all(body, replace(replace('(?:^|[`x{FE0E}`x{FE0F}]|[^&`p{L}`p{M}%])[#＃][%]*`p{L}[`p{L}`p{M}%]*',
            '%', '`p{N}_`x{B7}`x{5BE}`x{5F3}`x{5F4}`x{F0B}`x{F0C}`x{200C}`x{200D}`x{3003}`x{301C}`x{309B}`x{309C}`x{30A0}`x{30FB}`x{A67E}`x{FF5E}'), '`', chr(92)), 0) end) as found
   from marked
-  where tags
 ),
 name as (
   select source, id, day, hour, author_id, lang,
-         explode(case when instr(body, '@') + instr(body, '＠') > 0 then regexp_extract_all(body, '(?:^|[^A-Za-z0-9_!#$%&*@＠/]|(?:^|[^A-Za-z0-9_+~.-])[Rr][Tt])[@＠](?:[A-Za-z0-9_][A-Za-z0-9_-]*(?:[.][A-Za-z0-9-]+){2,9}|[A-Za-z0-9_]+(?:@[A-Za-z0-9-]+(?:[.][A-Za-z0-9-]+){1,9})?[@＠À-ÖØ-öø-ɏʰ-ͯḀ-ỿ]?)', 0) end) as found
+         explode(case when names and instr(body, '@') + instr(body, '＠') > 0 then regexp_extract_all(body, '(?:^|[^A-Za-z0-9_!#$%&*@＠/]|(?:^|[^A-Za-z0-9_+~.-])[Rr][Tt])[@＠](?:[A-Za-z0-9_][A-Za-z0-9_-]*(?:[.][A-Za-z0-9-]+){2,9}|[A-Za-z0-9_]+(?:@[A-Za-z0-9-]+(?:[.][A-Za-z0-9-]+){1,9})?[@＠À-ÖØ-öø-ɏʰ-ͯḀ-ỿ]?)', 0) end) as found
   from marked
-  where names
 ),
 listed as (
   select source, id, day, hour, author_id, lang, 'hashtag' as kind, explode(hashtags) as word from own
@@ -77,9 +75,9 @@ found as (
 ),
 link as (
   select source, id, day, hour, author_id, lang,
-         case when instr(place, '@') = 0 then split_part(place, ':', 1)
-              else regexp_extract(place, replace(replace('^(?:[A-Za-z0-9!$&()*+,;=:._~`x{25}-]*@)?([%][%_-]*(?:[.][%_-]+){1,9})',
-           '%', '`p{L}`p{M}`p{N}`p{So}'), '`', chr(92)), 1) end as host
+         case when instr(place, '@') > 0
+               and regexp_extract(place, replace(replace('^[A-Za-z0-9!$&()*+,;=:._~`x{25}-]*@[%][%_-]*[.][%_-]', '%', '`p{L}`p{M}`p{N}`p{So}'), '`', chr(92)), 0) <> ''
+              then split_part(split_part(place, '@', 2), ':', 1) else split_part(place, ':', 1) end as host
   from (select source, id, day, hour, author_id, lang,
                split_part(split_part(split_part(substr(address, instr(address, '://') + 3), '/', 1), '?', 1), '#', 1) as place from found) x
   union all
@@ -92,14 +90,14 @@ link as (
 -- addresses of IPv4.
 host as (
   select source, id, day, hour, author_id, lang,
-         explode(case when length(host) > 253 or length(host) > 63 and regexp_like(host, '[^.]{64}') then null
-                      when octet_length(host) = length(host) and not regexp_like(host, '^(?:(?:[A-Za-z0-9]+(?:[_-]+[A-Za-z0-9]+)*[.])*[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*[.](?:[A-Za-z]{2,63}|[Xx][Nn]--[A-Za-z0-9-]+)|(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9]))[_-]*$') then null
+         explode(case when length(host) > 253 or length(host) > 63 and regexp_extract(host, '[^.]{64}', 0) <> '' then null
+                      when octet_length(host) = length(host) and regexp_extract(host, '^(?:(?:[A-Za-z0-9]+(?:[_-]+[A-Za-z0-9]+)*[.])*[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*[.](?:[A-Za-z]{2,}|[Xx][Nn]--[A-Za-z0-9-]+)|(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9]))[_-]*$', 0) = '' then null
                       when octet_length(host) = length(host) and substr(host, -1) in ('-', '_')
                       then split(regexp_extract(host, '^(.*[.][Xx][Nn]--[A-Za-z0-9-]+|.*?)[_-]*$', 1), ' ')
                       when octet_length(host) = length(host) then split(host, ' ')
-                      when regexp_like(host, '(?:^|[.])[Xx][Nn]--[^.]*[^!-~]') then null
+                      when regexp_extract(host, '(?:^|[.])[Xx][Nn]--[^.]*[^!-~]', 0) <> '' then null
                       else regexp_extract_all(coalesce(nullif(regexp_extract(host, '^(.*?[.](?:com|net|org|edu|gov|info|[A-Za-z]{2}))[^!-~]', 1), ''), host),
-                             replace(replace('^((?:[%]+(?:[_-]+[%]+)*[.])*[%]+(?:-+[%]+)*[.](?:[`p{L}`p{M}]{2,63}|[Xx][Nn]--[A-Za-z0-9-]+))[_-]*$',
+                             replace(replace('^((?:[%]+(?:[_-]+[%]+)*[.])*[%]+(?:-+[%]+)*[.](?:[`p{L}`p{M}]{2,}|[Xx][Nn]--[A-Za-z0-9-]+))[_-]*$',
            '%', '`p{L}`p{M}`p{N}`p{So}'), '`', chr(92)), 1) end) as word
   from link
 ),
@@ -111,10 +109,10 @@ token as (
   select source, id, day, hour, author_id, lang, 'mention' as kind,
          case when instr(found, '＠') = 0 then substr(found, instr(found, '@') + 1) else regexp_replace(found, '^[^@＠]*[@＠]', '') end as word
   from name
-  where regexp_like(found, '[A-Za-z0-9_-]$')
+  where instr('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-', substr(found, -1)) > 0
   union all
   select source, id, day, hour, author_id, lang, kind, regexp_replace(trim(word), '^[#＃@＠]+', '') as word from listed
-  where regexp_like(trim(word), '[^#＃@＠]')
+  where replace(replace(replace(replace(trim(word), '#', ''), '＃', ''), '@', ''), '＠', '') <> ''
   union all
   select source, id, day, hour, author_id, lang, 'url' as kind, word
   from host

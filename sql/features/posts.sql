@@ -1,6 +1,6 @@
 -- model: features.posts
 -- about: the version of every post that holds, for each source that brings it; deleted posts are gone
--- inputs: raw.posts, features.scattered
+-- inputs: raw.posts living, features.scattered
 -- partition: source, day
 -- key: source, id
 -- grows: rows

@@ -3,6 +3,7 @@
 -- inputs: features.posts
 -- partition: source, day
 -- key: source, id
+-- grows: rows
 -- additive: chars, bytes, words, marks, numbers, emoji, tags
 -- column source: name of the configured source
 -- column id: the post's id, unique within its source

@@ -1,6 +1,6 @@
 -- model: marts.engagement
 -- about: reactions per day, source and language, and how they compare with followers; reposts are left out
--- inputs: features.posts
+-- inputs: features.reactions
 -- partition: day
 -- key: day, source, lang, copy
 -- additive: posts, rated_posts, likes, reposts, replies, views, total_engagement, engagement, followers
@@ -23,27 +23,31 @@
 -- check: unique(day, source, lang, copy)
 -- check: range(posts: 1..)
 
--- Rates are whole billionths, so that their order and their middle are the same on
--- every engine; the bounds (a rate of 9 million) keep them exact as doubles.
-with rated as (
-  select day, source, lang, copy, likes, reposts, replies, views, engagement,
-         case when engagement is not null and author_followers > 0 then author_followers end as followers,
-         case when engagement is not null and author_followers > 0 then
-           cast(least(greatest(round(cast(engagement as double) * 1000000000e0 / cast(author_followers as double)),
-             -9000000000000000e0), 9000000000000000e0) as bigint) end as rate
-  from features.posts
-  where coalesce(kind, '') <> 'repost'
+-- The posts of a day in the order of their rates: upto counts those up to a rate,
+-- so that the one or two in the middle are found without the posts themselves.
+with daily as (
+  select day, source, lang, copy, rate,
+         cast(sum(posts) as bigint) as posts, cast(sum(likes) as bigint) as likes, cast(sum(reposts) as bigint) as reposts,
+         cast(sum(replies) as bigint) as replies, cast(sum(views) as bigint) as views, cast(sum(engagement) as bigint) as engagement,
+         cast(sum(followers) as bigint) as followers,
+         cast(sum(case when rate is not null then posts else 0 end) as bigint) as rated
+  from features.reactions
+  group by day, source, lang, copy, rate
 ),
 placed as (
-  select day, source, lang, copy, likes, reposts, replies, views, engagement, followers, rate,
-         row_number() over (partition by day, source, lang, copy order by rate nulls last) as place,
-         cast(count(rate) over (partition by day, source, lang, copy) as bigint) as rates
-  from rated
+  select *, cast(sum(rated) over (partition by day, source, lang, copy order by rate nulls last) as bigint) as upto,
+         cast(sum(rated) over (partition by day, source, lang, copy) as bigint) as rates
+  from daily
+),
+middle as (
+  select *, case when rate is not null and 2 * upto >= rates and 2 * (upto - rated) < rates then 1 else 0 end
+          + case when rate is not null and rates % 2 = 0 and 2 * upto >= rates + 2 and 2 * (upto - rated) < rates + 2 then 1 else 0 end as middles
+  from placed
 ),
 summed as (
   select day, source, lang, copy,
-         cast(count(*) as bigint) as posts,
-         cast(count(rate) as bigint) as rated_posts,
+         cast(sum(posts) as bigint) as posts,
+         cast(sum(rated) as bigint) as rated_posts,
          cast(sum(likes) as bigint) as likes,
          cast(sum(reposts) as bigint) as reposts,
          cast(sum(replies) as bigint) as replies,
@@ -51,9 +55,9 @@ summed as (
          cast(sum(engagement) as bigint) as total_engagement,
          cast(sum(case when rate is not null then engagement end) as bigint) as engagement,
          cast(sum(followers) as bigint) as followers,
-         cast(sum(case when 2 * place between rates and rates + 2 then rate end) as double) as middle,
-         cast(count(case when 2 * place between rates and rates + 2 then rate end) as double) as middles
-  from placed
+         cast(sum(case when middles > 0 then rate * middles end) as double) as middle,
+         cast(sum(middles) as double) as middles
+  from middle
   group by day, source, lang, copy
 )
 select day, source, lang, copy, posts, rated_posts, likes, reposts, replies, views, total_engagement, engagement, followers,

@@ -1,9 +1,11 @@
 -- model: marts.pipeline_runs
 -- about: one row per run of the pipeline that has ended: what it did, how fast, and how it ended
 -- inputs: ops.steps
+-- partition: day
 -- key: run_id
 -- additive: posts, rejects, seconds, steps, scored
 -- column run_id: the run
+-- column day: UTC day on which it ended; where nothing tells, on which it began or was recorded
 -- column job: the job that ran
 -- column started_at: start of the run (UTC); NULL when nothing tells
 -- column ended_at: end of the run, of one that was abandoned the moment when its process was last heard of (UTC); NULL when nothing tells
@@ -24,7 +26,7 @@
 -- none, nor kinds: there the gravest state of its steps is that of the run, and
 -- the name of a step says what it did.
 with told as (
-  select run_id, job, step, started_at, ended_at, state, rows_out, rejects,
+  select run_id, day, job, step, started_at, ended_at, state, rows_out, rejects,
          case when error <> '' then error end as error,
          case when kind is not null then kind
               when step like 'ingest%' then 'ingest' when step like 'score%' then 'score' else step end as kind,
@@ -34,7 +36,7 @@ with told as (
   from ops.steps
 ),
 placed as (
-  select run_id, job, kind, started_at, ended_at, state, rows_out, rejects, error,
+  select run_id, day, job, kind, started_at, ended_at, state, rows_out, rejects, error,
          cast(row_number() over (partition by run_id
            order by case when error is null then 1 else 0 end, case when kind = 'run' then 1 else 0 end,
            started_at nulls last, step, error nulls last) as bigint) as first_error,
@@ -44,7 +46,7 @@ placed as (
   where place = 1
 ),
 summed as (
-  select run_id, max(job) as job,
+  select run_id, max(day) as day, max(job) as job,
          coalesce(max(case when kind = 'run' then started_at end), min(started_at), min(ended_at)) as started_at,
          coalesce(max(case when kind = 'run' then ended_at end), max(ended_at)) as ended_at,
          max(case when gravest = 1 then state end) as state,
@@ -57,11 +59,11 @@ summed as (
   group by run_id
 ),
 timed as (
-  select run_id, job, started_at, ended_at, state, posts, rejects, steps, scored, error,
+  select run_id, day, job, started_at, ended_at, state, posts, rejects, steps, scored, error,
          cast(unix_micros(ended_at) - unix_micros(started_at) as double) / 1000000e0 as seconds
   from summed
 )
-select run_id, job, started_at, ended_at, state, posts, rejects, seconds,
+select run_id, day, job, started_at, ended_at, state, posts, rejects, seconds,
        cast(posts as double) / nullif(seconds, 0e0) as posts_per_second,
        steps, scored, error
 from timed

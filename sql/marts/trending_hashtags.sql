@@ -61,13 +61,16 @@ known as (
   where model = 'sentiment'
   group by version
 ),
+-- A score counts for the text it was made for: an edited post waits for its own.
 score as (
-  select s.source, s.id, s.day, s.text_md5, s.label,
+  select s.source, s.id, s.day, s.label,
          cast(round((k.w1 * s.p_negative + k.w2 * s.p_neutral + k.w3 * s.p_positive) * 1000000e0) as bigint) as net
   from ml.sentiment_scores s
   join known k on k.version = s.model_version
+  join features.posts p on p.source = s.source and p.day = s.day and p.id = s.id and p.text_md5 = s.text_md5
   where s.model = 'sentiment'
 ),
+-- features.entities has none of reposts.
 voiced as (
   select e.day, e.source, e.entity as hashtag,
          cast(count(distinct e.author_id) as bigint) as authors,
@@ -75,9 +78,8 @@ voiced as (
          cast(sum(s.net) as double) / 1000000e0 as net
   from features.entities e
   join top t on t.day = e.day and t.source = e.source and t.hashtag = e.entity
-  join features.posts p on p.source = e.source and p.day = e.day and p.id = e.id
-  left join score s on s.source = p.source and s.day = p.day and s.id = p.id and s.text_md5 = p.text_md5
-  where e.kind = 'hashtag' and p.kind is distinct from 'repost'
+  left join score s on s.source = e.source and s.day = e.day and s.id = e.id
+  where e.kind = 'hashtag'
   group by e.day, e.source, e.entity
 )
 select t.day, t.source, t.hashtag, cast(t.place as bigint) as rank, t.posts, coalesce(v.authors, 0) as authors,

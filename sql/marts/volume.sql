@@ -3,6 +3,7 @@
 -- inputs: features.posts
 -- partition: day
 -- key: hour, source, lang, copy
+-- grows: hours
 -- additive: posts, originals, replies, reposts, with_engagement
 -- column hour: UTC hour
 -- column day: UTC day of the hour

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	tf "github.com/galeone/tensorflow/tensorflow/go"
 
@@ -116,28 +117,59 @@ func (Counts) Load(ctx context.Context, dir string) (training.CountModel, error)
 const expectBatch = 8192
 
 // Expect gives one expectation an hour, in order. An hour with one post or none
-// has the p-value 1.
+// has the p-value 1, so it is not asked for: that is nearly every hour of a day.
 func (m *countModel) Expect(ctx context.Context, hours []training.TagHour) ([]training.Expectation, error) {
-	out := make([]training.Expectation, 0, len(hours))
-	for start := 0; start < len(hours); start += expectBatch {
-		if err := ctx.Err(); err != nil {
+	out := make([]training.Expectation, len(hours))
+	var sure, open []int
+	for i, h := range hours {
+		if h.Posts <= 1 {
+			sure = append(sure, i)
+		} else {
+			open = append(open, i)
+		}
+	}
+	for part := range slices.Chunk(sure, expectBatch) {
+		if err := m.expect(ctx, hours, part, out, m.ports[portMean]); err != nil {
 			return nil, fmt.Errorf("expect counts: %w", err)
 		}
-		part := hours[start:min(start+expectBatch, len(hours))]
-		x, y := hourMatrix(part)
-		got, err := m.run([]feed{
-			{to: m.ports[portX], value: x, shape: []int64{int64(len(part)), countFeatures}},
-			{to: m.ports[portObserved], value: y},
-		}, []tf.Output{m.ports[portMean], m.ports[portPValue]})
-		if err != nil {
+	}
+	for part := range slices.Chunk(open, expectBatch) {
+		if err := m.expect(ctx, hours, part, out, m.ports[portMean], m.ports[portPValue]); err != nil {
 			return nil, fmt.Errorf("expect counts: %w", err)
-		}
-		mean, p := numbers[float64](got[0]), numbers[float64](got[1])
-		for i := range part {
-			out = append(out, training.Expectation{Mean: mean[i], PValue: p[i]})
 		}
 	}
 	return out, nil
+}
+
+// expect fills the expectations of the hours at some places. ports are the mean
+// and, unless it is 1, the p-value.
+func (m *countModel) expect(ctx context.Context, hours []training.TagHour, at []int, out []training.Expectation, ports ...tf.Output) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	part := make([]training.TagHour, len(at))
+	for i, place := range at {
+		part[i] = hours[place]
+	}
+	x, y := hourMatrix(part)
+	got, err := m.run([]feed{
+		{to: m.ports[portX], value: x, shape: []int64{int64(len(part)), countFeatures}},
+		{to: m.ports[portObserved], value: y},
+	}, ports)
+	if err != nil {
+		return err
+	}
+	mean := numbers[float64](got[0])
+	for i, place := range at {
+		out[place] = training.Expectation{Mean: mean[i], PValue: 1}
+	}
+	if len(ports) > 1 {
+		p := numbers[float64](got[1])
+		for i, place := range at {
+			out[place].PValue = p[i]
+		}
+	}
+	return nil
 }
 
 // Close ends the session.

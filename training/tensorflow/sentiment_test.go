@@ -167,6 +167,26 @@ func TestSentimentConcurrently(t *testing.T) {
 	wg.Wait()
 }
 
+// TestSentimentIsTheTextsOwn wants a text's prediction to be the same to the bit,
+// whatever is asked beside it: alone, in another order, or in a batch of its own.
+func TestSentimentIsTheTextsOwn(t *testing.T) {
+	s := trained(t, t.TempDir(), 1)
+	in := texts(opinions(1025, 5))
+	want, err := s.Score(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{1, 2, 3, 7, 100, 1023} {
+		for from := 0; from < len(in); from += size {
+			to := min(from+size, len(in))
+			got, err := s.Score(t.Context(), in[from:to])
+			if err != nil || !cmp.Equal(want[from:to], got) {
+				t.Fatalf("%d texts from %d on: %v\n%s", to-from, from, err, cmp.Diff(want[from:to], got))
+			}
+		}
+	}
+}
+
 // TestSavedModelForOthers reads what we write with tfgo and a bare feed, as a
 // user of another TensorFlow would.
 func TestSavedModelForOthers(t *testing.T) {

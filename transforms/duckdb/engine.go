@@ -116,7 +116,7 @@ func (e *Engine) Run(ctx context.Context, q transforms.Query) (out transforms.Ou
 			return out, fmt.Errorf("%s: read %s: %w", q.Model.File, in.Table, err)
 		}
 	}
-	st := statement{q: q, db: s.Conn()}
+	st := statement{q: q, db: s.SQL()}
 	if out.Columns, err = st.columns(ctx); err != nil {
 		return out, err
 	}

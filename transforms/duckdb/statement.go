@@ -24,7 +24,7 @@ import (
 
 // copyOptions of every file. Measured on real tweets against the defaults:
 // level 1 halves zstd's time for 5% more bytes.
-const copyOptions = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 131072, RETURN_STATS true"
+const copyOptions = query.CopyOptions + ", RETURN_STATS true"
 
 // statement is the SQL of one query.
 type statement struct {
@@ -101,8 +101,19 @@ func (s *statement) text() string {
 		b.WriteString(", CAST(NULL AS " + c.Type + ") AS " + query.Ident(c.Name))
 	}
 	b.WriteString(" FROM " + s.model())
+	var conds []string
 	if parts := s.q.Model.Partition; len(parts) > 0 && s.q.Partitions != nil {
-		b.WriteString(" WHERE " + s.wanted(parts))
+		conds = append(conds, "("+s.wanted(parts)+")")
+	}
+	if s.q.Hours != nil {
+		list := make([]string, len(s.q.Hours))
+		for i, h := range s.q.Hours {
+			list[i] = "TIMESTAMPTZ '" + h.UTC().Format("2006-01-02 15:04:05.999999") + "+00'"
+		}
+		conds = append(conds, "q.hour IN ("+strings.Join(list, ", ")+")")
+	}
+	if len(conds) > 0 {
+		b.WriteString(" WHERE " + strings.Join(conds, " AND "))
 	}
 	return b.String()
 }

@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) transforms.Engine) {
 		{"empty result", emptyResult},
 		{"one file set per partition", partsRows},
 		{"only the partitions asked for", limitsPartitions},
+		{"only the hours asked for", limitsHours},
 		{"many partitions", manyPartitions},
 		{"extra and kept columns", extraColumns},
 		{"never the same path twice", freshPaths},
@@ -184,6 +185,26 @@ func limitsPartitions(t *testing.T, e transforms.Engine, r *rig) {
 		if diff := cmp.Diff(c.want, byPartition(r, mustRun(t, e, q))); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", c.list, diff)
 		}
+	}
+}
+
+func limitsHours(t *testing.T, e transforms.Engine, r *rig) {
+	rows := "SELECT CAST(n AS VARCHAR) AS id, DATE '2026-01-01' + CAST(n // 24 AS INTEGER) AS day, TIMESTAMPTZ '2026-01-01 00:00:00+00' + to_hours(n) AS hour, 'x' AS source " +
+		"FROM range(48) x(n) UNION ALL SELECT 'none', DATE '2026-01-01', NULL, 'x'"
+	in := map[string]input{"raw.t": {columns("id", "VARCHAR", "day", "DATE", "hour", "TIMESTAMPTZ", "source", "VARCHAR"), []lake.File{r.file("", rows)}}}
+	q := r.query(r.model(byDay, "select * from raw.t"), in)
+	day := lake.MakePartition("source", "x", "day", "2026-01-01")
+	q.Partitions = []lake.Partition{day}
+	for _, h := range []int{23, 3, 30} { // the last is of another day
+		q.Hours = append(q.Hours, time.Date(2026, 1, 1, h, 0, 0, 0, time.UTC))
+	}
+	out := mustRun(t, e, q)
+	var got []string
+	for _, row := range r.rows(out.Columns[:1], out.Files, "1") {
+		got = append(got, row[0])
+	}
+	if diff := cmp.Diff([]string{"23", "3"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

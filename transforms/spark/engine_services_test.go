@@ -78,5 +78,5 @@ func TestServiceGrowth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enginetest.Growth(t, g, open, 1, 12, "features.posts", "features.entities")
+	enginetest.Growth(t, g, open, 1, 8, "features.posts", "marts.volume")
 }

@@ -153,7 +153,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for !ok() {
-		if err := wait(ctx, 50*time.Millisecond); err != nil {
+		if err := feedlake.Sleep(ctx, 50*time.Millisecond); err != nil {
 			t.Fatalf("%s: not within a minute", what)
 		}
 	}

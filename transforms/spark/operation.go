@@ -115,7 +115,7 @@ func (o *operation) follow(ctx context.Context, p *connect.Plan) error {
 		}
 		if err != nil {
 			o.log.DebugContext(ctx, "spark stream broke", "operation", o.id, "try", try, "err", err)
-			if err := wait(ctx, 100*time.Millisecond<<try); err != nil {
+			if err := feedlake.Sleep(ctx, 100*time.Millisecond<<try); err != nil {
 				return err
 			}
 		}
@@ -222,17 +222,6 @@ func (o *operation) releaseOperation(ctx context.Context) {
 	})
 	if err != nil {
 		o.log.DebugContext(ctx, "spark operation not released", "operation", o.id, "err", err)
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

@@ -94,8 +94,19 @@ func (r *run) text() string {
 		b.WriteString(", CAST(NULL AS " + sparkType(c.Type) + ") AS " + ident(c.Name))
 	}
 	b.WriteString(" FROM " + r.model())
+	var conds []string
 	if len(parts) > 0 && r.q.Partitions != nil {
-		b.WriteString(" WHERE " + r.wanted())
+		conds = append(conds, "("+r.wanted()+")")
+	}
+	if r.q.Hours != nil {
+		list := make([]string, len(r.q.Hours))
+		for i, h := range r.q.Hours {
+			list[i] = "TIMESTAMP '" + h.UTC().Format("2006-01-02 15:04:05.999999") + " UTC'"
+		}
+		conds = append(conds, "q.hour IN ("+strings.Join(list, ", ")+")")
+	}
+	if len(conds) > 0 {
+		b.WriteString(" WHERE " + strings.Join(conds, " AND "))
 	}
 	b.WriteString(") AS r")
 	return b.String()

@@ -43,7 +43,7 @@ cannot be known is said. Nothing is landed.`,
 			if r.dryRun {
 				return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return a.previewBackfill(ctx, r.in(w)) })
 			}
-			return o.single(cmd.Context(), wiring.KindBackfill, func(ctx context.Context, a *app) error { return a.Backfill(ctx, r.in(w)) })
+			return o.single(cmd.Context(), wiring.KindBackfill, nil, func(ctx context.Context, a *app) error { return a.Backfill(ctx, r.in(w)) })
 		},
 	}
 	f := c.Flags()
@@ -62,18 +62,25 @@ func (r backfillRequest) in(w feedlake.Window) wiring.BackfillRequest {
 
 // window reads --from and --to.
 func (r backfillRequest) window() (feedlake.Window, error) {
-	var w feedlake.Window
 	if r.source == "" || r.from == "" || r.to == "" {
-		return w, usage("backfill needs --source, --from and --to")
+		return feedlake.Window{}, usage("backfill needs --source, --from and --to")
 	}
+	return parseWindow(r.from, r.to)
+}
+
+// parseWindow reads the flags --from and --to.
+func parseWindow(from, to string) (w feedlake.Window, err error) {
 	for _, b := range []struct {
 		flag, text string
 		to         *time.Time
-	}{{"--from", r.from, &w.Start}, {"--to", r.to, &w.End}} {
+	}{{"--from", from, &w.Start}, {"--to", to, &w.End}} {
 		var ok bool
 		if *b.to, ok = parseInstant(b.text); !ok {
 			return w, usage("%s %q: a day such as 2024-01-31, or an instant such as 2024-01-31T12:00:00Z", b.flag, b.text)
 		}
+	}
+	if !w.Start.Before(w.End) {
+		return w, usage("--from %s is not before --to %s", from, to)
 	}
 	return w, nil
 }

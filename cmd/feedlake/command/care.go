@@ -10,9 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/feedlake/feedlake"
+	"github.com/feedlake/feedlake/cmd/feedlake/wiring"
 	"github.com/feedlake/feedlake/lake"
-	"github.com/feedlake/feedlake/schedules"
-	"github.com/feedlake/feedlake/training"
 )
 
 // careRun names the run in snapshots that care makes; its history is the lake's
@@ -38,7 +37,11 @@ partition that one of them replaces is left for the next time.`,
 				}
 				defer func() { err = errors.Join(err, db.Close()) }()
 				c.Rewrite = db.Rewrite
-				rep, err := a.Lake.Compact(ctx, c)
+				var rep lake.CompactReport
+				err = a.care(ctx, "compact", func(ctx context.Context) (err error) {
+					rep, err = a.Lake.Compact(ctx, c)
+					return err
+				})
 				return errors.Join(err, printCompaction(a, rep))
 			})
 		},
@@ -55,6 +58,11 @@ partition that one of them replaces is left for the next time.`,
 		return nil
 	}
 	return cmd
+}
+
+// care looks after the lake, one command at a time.
+func (a *app) care(ctx context.Context, work string, do func(context.Context) error) error {
+	return a.Hold(ctx, work, []string{wiring.LockCare}, do)
 }
 
 func printCompaction(a *app, rep lake.CompactReport) error {
@@ -97,13 +105,17 @@ model, a score, a published mart or a table's state was made from.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) (err error) {
 				e.Tables = args
-				if e.Running, err = a.running(ctx); err != nil {
+				var rep lake.ExpireReport
+				err = a.care(ctx, "expire", func(ctx context.Context) (err error) {
+					if e.Running, err = a.Running(ctx); err != nil {
+						return err
+					}
+					if e.Keep, err = a.NeededSnapshots(ctx); err != nil {
+						return err
+					}
+					rep, err = a.Lake.Expire(ctx, e)
 					return err
-				}
-				if e.Keep, err = a.neededSnapshots(ctx); err != nil {
-					return err
-				}
-				rep, err := a.Lake.Expire(ctx, e)
+				})
 				return errors.Join(err, printExpiry(a, rep))
 			})
 		},
@@ -112,66 +124,6 @@ model, a score, a published mart or a table's state was made from.`,
 	cmd.Flags().IntVar(&e.KeepLast, "keep-last", lake.DefaultExpireLast, "newest snapshots that stay in any case")
 	cmd.Flags().BoolVar(&e.DryRun, "dry-run", false, "only say what would go")
 	return cmd
-}
-
-// running names the runs that are under way: lake care leaves alone what they
-// may use.
-func (a *app) running(ctx context.Context) ([]string, error) {
-	runs, err := a.Ledger.Runs(ctx, schedules.Filter{States: []schedules.State{schedules.Running}})
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, len(runs))
-	for i, r := range runs {
-		names[i] = r.ID
-	}
-	return names, nil
-}
-
-// neededSnapshots are those that models in use were fitted from and that places
-// to publish to show, by table: their numbers must stay traceable.
-func (a *app) neededSnapshots(ctx context.Context) (map[string][]int64, error) {
-	keep := map[string][]int64{}
-	reg, err := a.Registry(ctx)
-	if err != nil {
-		return nil, err
-	}
-	models, err := reg.Models()
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range models {
-		card, err := reg.Champion(m)
-		if errors.Is(err, feedlake.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		addSnapshots(keep, card)
-	}
-	tables, err := a.Lake.Tables(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, pub := range a.Publishers() {
-		for _, t := range tables {
-			v, err := pub.Published(ctx, t)
-			if err != nil {
-				return nil, fmt.Errorf("ask what is published: %w", err)
-			}
-			if v.Snapshot != 0 {
-				keep[t] = append(keep[t], v.Snapshot)
-			}
-		}
-	}
-	return keep, nil
-}
-
-func addSnapshots(keep map[string][]int64, card training.Card) {
-	for table, id := range card.Data {
-		keep[table] = append(keep[table], id)
-	}
 }
 
 func printExpiry(a *app, rep lake.ExpireReport) error {
@@ -197,10 +149,14 @@ func newOrphansCommand(o *options) *cobra.Command {
 		Example: "  feedlake lake orphans --dry-run\n  feedlake lake orphans --older-than 72h", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) (err error) {
-				if or.Running, err = a.running(ctx); err != nil {
+				var rep lake.OrphanReport
+				err = a.care(ctx, "orphans", func(ctx context.Context) (err error) {
+					if or.Running, err = a.Running(ctx); err != nil {
+						return err
+					}
+					rep, err = a.Lake.Orphans(ctx, or)
 					return err
-				}
-				rep, err := a.Lake.Orphans(ctx, or)
+				})
 				return errors.Join(err, printOrphans(a, rep))
 			})
 		},
@@ -270,7 +226,11 @@ sources bring again what is taken away and models compute what differs.`,
 					return err
 				}
 				r.RunID = o.careRun("restore")
-				s, err := a.Lake.Restore(ctx, args[0], id, r)
+				var s lake.Snapshot
+				err = a.care(ctx, "restore", func(ctx context.Context) (err error) {
+					s, err = a.Lake.Restore(ctx, args[0], id, r)
+					return err
+				})
 				if err != nil {
 					return err
 				}

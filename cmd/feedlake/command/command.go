@@ -64,7 +64,7 @@ const (
 )
 
 const exitHelp = `Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done in part,
-4 a check or gate rejected, 5 another run holds the lake, 130 interrupted.`
+4 a check or gate rejected, 5 another run holds what it needs, 130 interrupted.`
 
 // endError is the error of a run, with the state in which the ledger says that it
 // ended.

@@ -89,7 +89,11 @@ func (o *options) demo(ctx context.Context, at demoAt) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
 	began := o.env.now()
-	if err := a.run(ctx, "demo", a.Pipeline(false)); err != nil {
+	jobs, err := a.Pipeline(false)
+	if err != nil {
+		return err
+	}
+	if err := a.run(ctx, "demo", jobs); err != nil {
 		return err
 	}
 	if o.json {

@@ -74,7 +74,7 @@ func (c *cli) end(w way) (run string, got told) {
 	defer stop()
 	var jobs []schedules.Job
 	for i, err := range w.errs {
-		jobs = append(jobs, wiring.Job(fmt.Sprint("step ", i), func(context.Context) error {
+		jobs = append(jobs, wiring.Job(fmt.Sprint("step ", i), nil, func(context.Context) error {
 			if w.stop && i == len(w.errs)-1 {
 				stop()
 			}
@@ -100,7 +100,7 @@ func (c *cli) end(w way) (run string, got told) {
 func (c *cli) abandon(ledger func() *schedules.Ledger) string {
 	c.t.Helper()
 	l := ledger()
-	_, run, err := l.Begin(c.t.Context(), schedules.Run{Job: "probe", Lock: wiring.LockName})
+	_, run, err := l.Begin(c.t.Context(), schedules.Run{Job: "probe", Lock: schedules.Unlocked})
 	if err == nil {
 		err = l.Step(c.t.Context(), schedules.Step{Run: run.ID, Job: "step 0", Try: 1, State: schedules.Running, Started: run.Started})
 	}

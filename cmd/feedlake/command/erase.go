@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/feedlake/feedlake"
-	"github.com/feedlake/feedlake/cmd/feedlake/wiring"
 	"github.com/feedlake/feedlake/lake"
 	"github.com/feedlake/feedlake/lake/erasure"
 	"github.com/feedlake/feedlake/schedules"
@@ -96,8 +95,8 @@ func (a *app) erase(ctx context.Context, asked []erasure.Target, dry bool, stopp
 		}
 		return printErasure(a.o, w)
 	}
-	r := schedules.Runner{Ledger: a.Ledger, OnStep: a.onStep(ctx)}
-	run, err := r.Run(ctx, schedules.Run{Job: "erase", Lock: wiring.LockName}, eraseJobs(w))
+	r := schedules.Runner{Ledger: a.Ledger, Locks: []string{schedules.LockAll}, Wait: a.Wait, OnStep: a.onStep(ctx)}
+	run, err := r.Run(ctx, schedules.Run{Job: "erase", Lock: schedules.Unlocked}, eraseJobs(w))
 	a.bars.done()
 	if run.ID == "" {
 		return err

@@ -36,7 +36,7 @@ func fourcat() map[string]string {
 func TestFourCAT(t *testing.T) {
 	t.Parallel()
 	c := newCLI(t, "")
-	b, err := os.ReadFile(filepath.Join("..", "..", "examples", "4cat.yaml"))
+	b, err := os.ReadFile(filepath.Join("..", "..", "..", "examples", "4cat.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ var killTables = map[string]string{
 	"features.posts":     "select count(*), bit_xor(hash(source, id, day, text, versions)) from features.posts",
 	"features.entities":  "select count(*), bit_xor(hash(source, id, kind, entity, occurrences)) from features.entities",
 	"hashtag_hourly":     "select count(*), bit_xor(hash(source, hashtag, hour, posts, posts_24h, posts_7d, posts_28d)) from features.hashtag_hourly",
-	"features.authors":   "select count(*), bit_xor(hash(source, author_id, day, posts)) from features.authors",
+	"features.authors":   "select count(*), bit_xor(hash(source, author_id, hour, posts)) from features.authors",
 	"ml.labels":          "select count(*), bit_xor(hash(text, label)) from ml.labels",
 	"ml.scores":          "select count(*), bit_xor(hash(source, id, text_md5, label, p_negative, p_positive)) from ml.sentiment_scores",
 	"ml.trends":          "select count(*), bit_xor(hash(source, hashtag, hour, observed, expected, trending)) from ml.trends",

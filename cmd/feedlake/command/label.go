@@ -30,7 +30,7 @@ content again adds nothing; changed content replaces what the dataset held.`,
 			if l.Dataset == "" {
 				return usage("--dataset is required: the name of the set")
 			}
-			return o.single(cmd.Context(), wiring.StepLabels, func(ctx context.Context, a *app) error { return a.labelImport(ctx, l) })
+			return o.single(cmd.Context(), wiring.StepLabels, wiring.TrainLocks(), func(ctx context.Context, a *app) error { return a.labelImport(ctx, l) })
 		},
 	}
 	f := imp.Flags()

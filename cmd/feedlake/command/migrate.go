@@ -81,7 +81,7 @@ func (o *options) migrate(ctx context.Context, dsn string) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, to.Close()) }()
-		history, err := wiring.OpenLedger(ctx, &target, to.Dir(), o.env.now, a.Log)
+		history, err := wiring.OpenLedger(ctx, &target, to.Dir(), o.stages(a.Log))
 		if err != nil {
 			return err
 		}

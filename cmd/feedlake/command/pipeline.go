@@ -35,11 +35,11 @@ type stepReport struct {
 	Error   string  `json:"error,omitempty"`
 }
 
-// run executes jobs as one run of the ledger under the lake's lock, records the
+// run executes jobs as one run of the ledger, each under its own locks, records the
 // run in the lake and prints the report.
 func (a *app) run(ctx context.Context, name string, jobs []schedules.Job) error {
-	r := schedules.Runner{Ledger: a.Ledger, OnStep: a.onStep(ctx), OnEnd: a.onEnd}
-	run, err := r.Run(ctx, schedules.Run{Job: name, Lock: wiring.LockName}, jobs)
+	r := schedules.Runner{Ledger: a.Ledger, Wait: a.Wait, OnStep: a.onStep(ctx), OnEnd: a.onEnd}
+	run, err := r.Run(ctx, schedules.Run{Job: name, Lock: schedules.Unlocked}, jobs)
 	a.bars.done()
 	if run.ID == "" {
 		return err
@@ -48,14 +48,15 @@ func (a *app) run(ctx context.Context, name string, jobs []schedules.Job) error 
 	return errors.Join(ended(run, err), a.report(context.WithoutCancel(ctx), run))
 }
 
-// onEnd brings an ended run into the lake. A failure there does not change how
-// the run ended; it is told, and the next run makes up for it, because the ledger
-// keeps the history.
+// onEnd brings an ended run into the lake, and looks after the lake. A failure there
+// does not change how the run ended; it is told, and the next run makes up for it,
+// because the ledger keeps the history.
 func (a *app) onEnd(ctx context.Context, run schedules.Run) {
 	a.bars.done()
 	if err := a.Record(ctx); err != nil && ctx.Err() == nil {
 		a.Log.ErrorContext(ctx, "run not recorded in the lake", "run", run.ID, "err", err)
 	}
+	a.Tend(ctx, run.ID)
 }
 
 // onStep shows on a terminal which step runs.

@@ -69,13 +69,13 @@ func (o *options) recover(ctx context.Context, r lake.RecoverOptions) (err error
 		}
 		return errors.Join(err, printRecovery(o, rep))
 	}
-	led, err := wiring.OpenLedger(ctx, &c, at.Dir, o.env.now, log)
+	led, err := wiring.OpenLedger(ctx, &c, at.Dir, o.stages(log))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, led.Close()) }()
-	runner := schedules.Runner{Ledger: led}
-	_, err = runner.Run(ctx, schedules.Run{Job: stepRecover, Lock: wiring.LockName}, []schedules.Job{{Name: stepRecover, Kind: stepRecover, Run: work}})
+	runner := schedules.Runner{Ledger: led, Locks: []string{schedules.LockAll}, Wait: o.patience()}
+	_, err = runner.Run(ctx, schedules.Run{Job: stepRecover, Lock: schedules.Unlocked}, []schedules.Job{{Name: stepRecover, Kind: stepRecover, Run: work}})
 	bars.done()
 	if err != nil && !errors.Is(err, feedlake.ErrPartial) {
 		return err

@@ -64,9 +64,10 @@ func (a *app) rejudge(ctx context.Context, model string, days serving.Days) erro
 	if model == wiring.ModelTrends {
 		step, judge = wiring.StepTrends, a.TrendDays
 	}
+	lock := wiring.LockScore(model)
 	return a.run(ctx, "rejudge", []schedules.Job{
-		wiring.Job(step, func(ctx context.Context) error { return judge(ctx, &days) }),
-		wiring.Job(wiring.StepMarts, func(ctx context.Context) error { return a.Transform(ctx, wiring.Marts, false) }, step),
-		wiring.Job(wiring.StepPublish, a.Publish, wiring.StepMarts),
+		wiring.Job(step, []string{lock}, func(ctx context.Context) error { return judge(ctx, &days) }),
+		wiring.Job(wiring.StepMarts, []string{wiring.LockBuild}, func(ctx context.Context) error { return a.Transform(ctx, wiring.Marts, false) }, step),
+		wiring.Job(wiring.StepPublish, nil, a.Publish, wiring.StepMarts),
 	})
 }

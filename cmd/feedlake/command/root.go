@@ -1,10 +1,13 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +24,9 @@ type options struct {
 	level  string
 	quiet  bool
 	engine string
+	wait   time.Duration
+
+	parallel *int // nil: not said
 }
 
 func newRootCommand(e env) *cobra.Command {
@@ -42,12 +48,14 @@ post exactly once, every number traceable to its SQL, snapshot and model.`,
 	f.BoolVar(&o.json, "json", false, "print one JSON document on stdout, nothing else")
 	f.StringVar(&o.level, "log-level", "", "debug, info, warn or error (default from the config)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
+	f.DurationVar(&o.wait, "wait", time.Hour, "how long to wait for what another run holds; 0: not at all")
+	f.Var(parallelFlag{o}, "parallel", "how much to do side by side, instead of parallel of the config (default a piece of work for every core)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
 	root.AddCommand(
 		newInitCommand(o), newDemoCommand(o), newRunCommand(o),
 		newIngestCommand(o), newBackfillCommand(o), newTransformCommand(o), newTrainCommand(o), newScoreCommand(o), newPublishCommand(o),
 		newServeCommand(o), newSQLCommand(o), newStatusCommand(o), newLakeCommand(o),
-		newModelCommand(o), newLabelCommand(o), newEraseCommand(o), newScheduleCommand(o), newSimulateCommand(o), newCheckCommand(o), newVersionCommand(o),
+		newModelCommand(o), newLabelCommand(o), newEraseCommand(o), newScheduleCommand(o), newSimulateCommand(o), newCheckCommand(o), newJobsCommand(o), newVersionCommand(o),
 	)
 	tidy(root)
 	return root
@@ -106,6 +114,9 @@ func (o *options) load() (config.Config, error) {
 	if o.level != "" {
 		c.Log.Level = o.level
 	}
+	if o.parallel != nil {
+		c.Parallel = o.parallel
+	}
 	if o.engine != "" {
 		c.Engine.Kind = o.engine
 		return c, c.ValidateEngine(func(hint, format string, args ...any) error {
@@ -113,6 +124,28 @@ func (o *options) load() (config.Config, error) {
 		})
 	}
 	return c, nil
+}
+
+// parallelFlag is --parallel: a number from 1, or not said.
+type parallelFlag struct{ o *options }
+
+func (parallelFlag) Type() string { return "int" }
+
+func (f parallelFlag) String() string {
+	if f.o == nil || f.o.parallel == nil {
+		return ""
+	}
+	return strconv.Itoa(*f.o.parallel)
+}
+
+// Set reads the number.
+func (f parallelFlag) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return feedlake.Hint(errors.New("no number from 1"), "such as --parallel 4; without it every core is used")
+	}
+	f.o.parallel = &n
+	return nil
 }
 
 // engineFlag lets a command choose the engine for once.

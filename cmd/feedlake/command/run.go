@@ -10,28 +10,42 @@ import (
 )
 
 func newRunCommand(o *options) *cobra.Command {
-	full := false
+	var r runRequest
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run the whole path: ingest, features, train, score, trends, marts, publish",
 		Long: `Run the whole path once: read what is new in every source, build what that
 changes, train models where labels are new, score, and publish. A second run adds
-nothing and says so. After Ctrl-C, or a crash, the next run goes on.`,
-		Example: "  feedlake run --config feedlake.yaml\n  feedlake run --config examples/archives.yaml --lake /data/lake",
+nothing and says so. After Ctrl-C, or a crash, the next run goes on.
+
+With --step, run one step alone (feedlake jobs lists them). --from and --to let the step
+ingest read a time in the past. --shard does a part of a step, so that several
+processes or machines share it: the step is complete when all have ended well, and a
+run of the whole step does what is missing.`,
+		Example: "  feedlake run --config feedlake.yaml\n  feedlake run --config examples/archives.yaml --lake /data/lake\n  feedlake run --step score --shard 0/4",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return a.run(ctx, "run", a.Pipeline(full)) })
+			w, err := r.work()
+			if err != nil {
+				return err
+			}
+			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error { return a.steps(ctx, r, w) })
 		},
 	}
-	c.Flags().BoolVar(&full, "full", false, "build every table anew, not only what changed")
+	f := c.Flags()
+	f.BoolVar(&r.full, "full", false, "build every table anew, not only what changed")
+	f.StringVar(&r.step, "step", "", "run this step alone")
+	f.StringVar(&r.from, "from", "", "first day, or instant (UTC), of a window of the step")
+	f.StringVar(&r.to, "to", "", "end of the window, not part of it")
+	f.StringVar(&r.shard, "shard", "", "do the I-th of N parts of the step, as I/N from 0/N on")
 	o.engineFlag(c)
 	return c
 }
 
-// single runs one step as a run of its own.
-func (o *options) single(ctx context.Context, name string, do func(context.Context, *app) error) error {
+// single runs one piece of work as a run of its own, under its locks.
+func (o *options) single(ctx context.Context, name string, locks []string, do func(context.Context, *app) error) error {
 	return o.withApp(ctx, func(ctx context.Context, a *app) error {
-		return a.run(ctx, name, []schedules.Job{wiring.Job(name, func(ctx context.Context) error { return do(ctx, a) })})
+		return a.run(ctx, name, []schedules.Job{wiring.Job(name, locks, func(ctx context.Context) error { return do(ctx, a) })})
 	})
 }
 
@@ -48,11 +62,14 @@ as new versions, which count instead of the earlier ones.`,
 				return usage("--again: name the sources to read again")
 			}
 			begun := map[string]bool{} // by source: a second try goes on with what the first began
-			return o.single(cmd.Context(), wiring.StepIngest, func(ctx context.Context, a *app) error {
+			return o.single(cmd.Context(), wiring.StepIngest, nil, func(ctx context.Context, a *app) error {
 				if again {
 					if err := a.Again(ctx, args, begun); err != nil {
 						return err
 					}
+				}
+				if len(args) == 0 {
+					return a.Ingest(ctx, nil)
 				}
 				return a.Ingest(ctx, args)
 			})
@@ -68,7 +85,7 @@ func newTransformCommand(o *options) *cobra.Command {
 		Use: "transform [TABLE…]", Short: "Build the named tables, or all, from what changed",
 		Example: "  feedlake transform\n  feedlake transform features.posts marts.volume --full",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.single(cmd.Context(), wiring.KindTransform, func(ctx context.Context, a *app) error {
+			return o.single(cmd.Context(), wiring.KindTransform, []string{wiring.LockBuild, wiring.LockRecord}, func(ctx context.Context, a *app) error {
 				if len(args) == 0 {
 					return a.Transform(ctx, wiring.Everything, full)
 				}
@@ -93,7 +110,7 @@ func newTrainCommand(o *options) *cobra.Command {
 				}
 				which = wiring.TrainChoice{Force: args}
 			}
-			return o.single(cmd.Context(), wiring.StepTrain, func(ctx context.Context, a *app) error { return a.Train(ctx, which) })
+			return o.single(cmd.Context(), wiring.StepTrain, wiring.TrainLocks(), func(ctx context.Context, a *app) error { return a.Train(ctx, which) })
 		},
 	}
 }
@@ -113,7 +130,15 @@ print label, p_negative, p_neutral and p_positive, separated by tabs.`,
 				return o.withApp(cmd.Context(), scoreLines)
 			}
 			return o.withApp(cmd.Context(), func(ctx context.Context, a *app) error {
-				return a.run(ctx, wiring.StepScore, []schedules.Job{wiring.Job(wiring.StepScore, a.Score), wiring.Job(wiring.StepTrends, a.Trends, wiring.StepScore)})
+				score, err := a.Step(wiring.StepScore)
+				if err != nil {
+					return err
+				}
+				trends, err := a.Step(wiring.StepTrends)
+				if err != nil {
+					return err
+				}
+				return a.run(ctx, wiring.StepScore, a.Jobs(wiring.Work{}, score, trends))
 			})
 		},
 	}
@@ -125,7 +150,7 @@ func newPublishCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "publish", Short: "Bring the marts to the configured places", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.single(cmd.Context(), wiring.StepPublish, func(ctx context.Context, a *app) error { return a.Publish(ctx) })
+			return o.single(cmd.Context(), wiring.StepPublish, nil, func(ctx context.Context, a *app) error { return a.Publish(ctx) })
 		},
 	}
 }

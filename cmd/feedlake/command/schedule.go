@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/feedlake/feedlake"
-	"github.com/feedlake/feedlake/cmd/feedlake/wiring"
 	"github.com/feedlake/feedlake/schedules"
 )
 
@@ -18,8 +17,8 @@ func newScheduleCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "schedule",
 		Short: "Run the whole path whenever cron says so, until Ctrl-C",
-		Long: `Run the whole path at the times of the config's schedule, until Ctrl-C. Two runs
-never overlap; times missed while nothing ran are caught up as catch_up says (all,
+		Long: `Run the whole path at the times of the config's schedule, until Ctrl-C. Runs of one
+plan never overlap, and those of others wait for each other where they must; times missed while nothing ran are caught up as catch_up says (all,
 latest or none); a failed run is tried again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -36,7 +35,7 @@ func (a *app) schedule(ctx context.Context) error {
 	for _, p := range plans {
 		printf(a.o.env.stderr, "%s: next at %s UTC\n", p.Name, stamp(p.Cron.Next(a.Now())))
 	}
-	s := schedules.Scheduler{Runner: &schedules.Runner{Ledger: a.Ledger, OnStep: a.onStep(ctx), OnEnd: a.onEnd}, Plans: plans}
+	s := schedules.Scheduler{Runner: &schedules.Runner{Ledger: a.Ledger, Wait: a.Wait, OnStep: a.onStep(ctx), OnEnd: a.onEnd}, Plans: plans}
 	return s.Run(ctx)
 }
 
@@ -44,6 +43,10 @@ func (a *app) schedule(ctx context.Context) error {
 func (a *app) plans() ([]schedules.Plan, error) {
 	if len(a.Config.Schedule) == 0 {
 		return nil, feedlake.Hint(fmt.Errorf("the config has no schedule: %w", feedlake.ErrConfig), `schedule: {nightly: {cron: "15 2 * * *"}}`)
+	}
+	jobs, err := a.Pipeline(false)
+	if err != nil {
+		return nil, err
 	}
 	var plans []schedules.Plan
 	for _, name := range slices.Sorted(maps.Keys(a.Config.Schedule)) {
@@ -60,7 +63,7 @@ func (a *app) plans() ([]schedules.Plan, error) {
 			return nil, fmt.Errorf("%s: schedule %s: %w", a.Config.File, name, err)
 		}
 		plans = append(plans, schedules.Plan{
-			Name: name, Cron: cron, Lock: wiring.LockName, CatchUp: schedules.CatchUp(s.CatchUp), Jobs: a.Pipeline(false),
+			Name: name, Cron: cron, Lock: schedules.Unlocked, CatchUp: schedules.CatchUp(s.CatchUp), Jobs: jobs,
 		})
 	}
 	return plans, nil

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,7 +48,7 @@ func (a *app) serve(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return dashboard.Serve(ctx, dashboard.Options{
 		Lake: a.Lake, DB: db, Addr: a.Config.Serve.Addr, Token: a.Config.Serve.Token, Command: a.sqlCommand(),
-		Models: modelDocs(graph), Now: a.Now, Log: a.Log,
+		Dir: filepath.Join(a.Lake.Dir(), "tmp", "dashboard"), Models: modelDocs(graph), Now: a.Now, Log: a.Log,
 		Ready: func(url string) {
 			printLine(a.o.env.stderr, "dashboard: "+strings.Replace(url, "127.0.0.1", "localhost", 1)+"  (Ctrl-C ends it)")
 		},

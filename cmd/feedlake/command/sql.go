@@ -45,6 +45,9 @@ input.`,
 					return err
 				}
 				defer func() { err = errors.Join(err, s.db.Close()) }()
+				if release, herr := a.Lake.Hold(ctx); herr == nil { // a lake that cannot be written to is read all the same
+					defer func() { err = errors.Join(err, release()) }()
+				}
 				if len(args) == 1 {
 					return s.execute(ctx, args[0])
 				}

@@ -3,6 +3,8 @@ package command
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +22,8 @@ type status struct {
 	Models  []wiring.ModelInUse `json:"models"`
 	Tables  []tableInfo         `json:"tables"`
 	Runs    []runStatus         `json:"runs"` // the newest ten, newest first
+	Locks   []lockStatus        `json:"locks"`
+	Missing []shardStatus       `json:"incomplete"` // steps of which shards are missing; exit code 3 when there are some
 }
 
 type sourceStatus struct {
@@ -27,6 +31,23 @@ type sourceStatus struct {
 	Kind   string `json:"kind"`
 	Begun  bool   `json:"begun"` // whether it has a cursor
 	Cursor string `json:"cursor,omitempty"`
+}
+
+// lockStatus is a lock that is held, or waited for.
+type lockStatus struct {
+	Lock  string    `json:"lock"`
+	Run   string    `json:"run_id,omitempty"`
+	Work  string    `json:"work"`
+	Host  string    `json:"host"`
+	PID   int       `json:"pid"`
+	Since time.Time `json:"since"`
+	Waits bool      `json:"waits"`
+}
+
+// shardStatus is a step that is not complete.
+type shardStatus struct {
+	Step   string   `json:"step"`
+	Shards []string `json:"shards"` // that are missing, as I/N
 }
 
 type runStatus struct {
@@ -51,7 +72,7 @@ func showStatus(ctx context.Context, a *app) error {
 		return err
 	}
 	if a.o.json {
-		return printJSON(a.o.env.stdout, s)
+		return errors.Join(printJSON(a.o.env.stdout, s), s.incomplete())
 	}
 	w := a.o.env.stdout
 	printf(w, "lake %s\n", s.Lake)
@@ -79,11 +100,52 @@ func showStatus(ctx context.Context, a *app) error {
 		rows = append(rows, []string{r.RunID, r.Job, r.State, stamp(r.Started), r.Error})
 	}
 	printTable(w, []string{"run", "job", "state", "started (UTC)", "error"}, rows)
-	return nil
+	rows = nil
+	for _, l := range s.Locks {
+		how := "held"
+		if l.Waits {
+			how = "waited for"
+		}
+		rows = append(rows, []string{l.Lock, how, l.Run, l.Work, fmt.Sprintf("%d on %s", l.PID, l.Host), stamp(l.Since)})
+	}
+	if len(rows) > 0 {
+		printTable(w, []string{"lock", "", "run", "work", "process", "since (UTC)"}, rows)
+	}
+	return s.incomplete()
+}
+
+// incomplete is feedlake.ErrPartial when a step is not complete.
+func (s status) incomplete() error {
+	var errs []error
+	for _, m := range s.Missing {
+		errs = append(errs, feedlake.Hint(fmt.Errorf("step %s: shards %s are missing: %w", m.Step, strings.Join(m.Shards, ", "), feedlake.ErrPartial),
+			"run them, or the whole step: feedlake run --step %s", m.Step))
+	}
+	return errors.Join(errs...)
+}
+
+// locks fills in what is held and waited for, and what is missing.
+func (s *status) locks(ctx context.Context, l *schedules.Ledger) error {
+	held, err := l.Holdings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range held {
+		s.Locks = append(s.Locks, lockStatus{h.Lock, h.Run, h.Work, h.Holder.Host, h.Holder.PID, h.Since, h.Waits})
+	}
+	missing, err := l.Incomplete(ctx)
+	for _, m := range missing {
+		at := shardStatus{Step: m.Step}
+		for _, shard := range m.Missing {
+			at.Shards = append(at.Shards, shard.String())
+		}
+		s.Missing = append(s.Missing, at)
+	}
+	return err
 }
 
 func (a *app) status(ctx context.Context) (status, error) {
-	s := status{Lake: a.Place(), Config: a.Config.File, Sources: []sourceStatus{}, Models: []wiring.ModelInUse{}, Tables: []tableInfo{}, Runs: []runStatus{}}
+	s := status{Lake: a.Place(), Config: a.Config.File, Sources: []sourceStatus{}, Models: []wiring.ModelInUse{}, Tables: []tableInfo{}, Runs: []runStatus{}, Locks: []lockStatus{}, Missing: []shardStatus{}}
 	for _, src := range a.Config.Sources {
 		cursor, err := a.Lake.Property(ctx, "raw.posts", "feedlake.cursor."+src.Name)
 		if err != nil {
@@ -116,5 +178,5 @@ func (a *app) status(ctx context.Context) (status, error) {
 		}
 		s.Runs = append(s.Runs, rs)
 	}
-	return s, nil
+	return s, s.locks(ctx, a.Ledger)
 }

@@ -25,6 +25,7 @@ import (
 type Config struct {
 	Lake        Lake                  `yaml:"lake"`
 	Engine      Engine                `yaml:"engine"`
+	Parallel    *int                  `yaml:"parallel"` // how much is done side by side; nil: something on every core
 	Sources     []Source              `yaml:"sources"`
 	Credentials map[string]Credential `yaml:"credentials"`
 	Pseudonyms  Pseudonyms            `yaml:"pseudonyms"`
@@ -33,6 +34,7 @@ type Config struct {
 	Models      Models                `yaml:"models"`
 	Publish     []Publish             `yaml:"publish"`
 	Schedule    map[string]Schedule   `yaml:"schedule"`
+	Care        Care                  `yaml:"care"`
 	Serve       Serve                 `yaml:"serve"`
 	Log         Log                   `yaml:"log"`
 
@@ -119,12 +121,13 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Lake:    Lake{Dir: "lake"},
-		Engine:  Engine{Kind: "duckdb", Memory: "700MB"},
+		Engine:  Engine{Kind: "duckdb"},
 		Rejects: Rejects{MaxShare: 0.05},
 		Models: Models{
 			Sentiment: Sentiment{Seed: 1, Language: "en", Gate: Gate{MacroRecall: 0.5, Drop: 0.02}},
 			Trends:    Trends{Seed: 1, Every: 7 * 24 * time.Hour, Authors: 3},
 		},
+		Care:  Care{Auto: true, Time: time.Minute, Rewrite: "1GB"},
 		Serve: Serve{Addr: "127.0.0.1:5002"},
 		Log:   Log{Level: "info"},
 	}
@@ -255,10 +258,16 @@ func (c *Config) validate() error {
 	bad := func(hint, format string, args ...any) error {
 		return feedlake.Hint(fmt.Errorf("%s: %s: %w", c.File, fmt.Sprintf(format, args...), feedlake.ErrConfig), "%s", hint)
 	}
+	if err := c.validateCare(bad); err != nil {
+		return err
+	}
 	if err := c.validateLake(bad); err != nil {
 		return err
 	}
 	if err := c.ValidateEngine(bad); err != nil {
+		return err
+	}
+	if err := c.validateParallel(bad); err != nil {
 		return err
 	}
 	if err := c.validateSources(bad); err != nil {

@@ -3,7 +3,9 @@
 package wiring
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,16 +35,19 @@ type App struct {
 	publishers []serving.Publisher // of the configuration, in its order
 	models     *models             // see Registry
 	closers    []func() error
+	parallel   int // how much is done side by side
 }
 
 // Options are what an App gets from its program.
 type Options struct {
 	Now       func() time.Time
 	Log       *slog.Logger
-	Version   string           // of the program, for cards of models
-	Progress  Progress         // of long work, for people
-	Simulated int              // labelled texts that are taken from the simulator, as the demo does; 0: none
-	Intercept lake.Interceptor // sees the lake's storage operations; nil: nobody does
+	Version   string                                   // of the program, for cards of models
+	OnWait    func(schedules.Claim, schedules.Holding) // hears when work waits for a lock, and for whom; nil: nobody
+	Progress  Progress                                 // of long work, for people
+	Wait      time.Duration                            // for locks that others hold; 0: until the work is cancelled, below 0: not at all
+	Simulated int                                      // labelled texts that are taken from the simulator, as the demo does; 0: none
+	Intercept lake.Interceptor                         // sees the lake's storage operations; nil: nobody does
 }
 
 // Progress hears how far a step has come: done of total units (total 0: unknown);
@@ -53,6 +58,7 @@ type Progress func(ctx context.Context, step string, done, total int64, unit, pl
 // afterwards.
 func Open(ctx context.Context, c config.Config, o Options) (*App, error) {
 	a := &App{Config: c, Options: o, kinds: sources(), places: publishers(), models: &models{}}
+	a.shareOut(machine())
 	if err := a.openPublishers(); err != nil {
 		return nil, err
 	}
@@ -72,7 +78,10 @@ func Open(ctx context.Context, c config.Config, o Options) (*App, error) {
 			return nil, errors.Join(err, a.Close())
 		}
 	}
-	led, err := OpenLedger(ctx, &c, l.Dir(), o.Now, o.Log)
+	if err := a.repartition(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	led, err := OpenLedger(ctx, &c, l.Dir(), o)
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -83,8 +92,8 @@ func Open(ctx context.Context, c config.Config, o Options) (*App, error) {
 
 // OpenLedger opens the history of runs: in the catalog's database where that is
 // PostgreSQL, in a file of the lake's folder otherwise.
-func OpenLedger(ctx context.Context, c *config.Config, dir string, now func() time.Time, log *slog.Logger) (*schedules.Ledger, error) {
-	at := schedules.LedgerConfig{Schema: c.Lake.History, Now: now, Log: log}
+func OpenLedger(ctx context.Context, c *config.Config, dir string, o Options) (*schedules.Ledger, error) {
+	at := schedules.LedgerConfig{Schema: c.Lake.History, Now: o.Now, Log: o.Log, OnWait: o.OnWait}
 	if at.DSN = c.Lake.Catalog; at.DSN == "" {
 		at.Path = filepath.Join(dir, "ledger.db")
 	}
@@ -108,18 +117,24 @@ func (a *App) DuckDB(ctx context.Context, setup ...string) (*query.DB, error) {
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return nil, fmt.Errorf("make folder for spilling: %w", err)
 	}
+	// Two instances in one folder would overwrite each other's files. DuckDB makes
+	// the folder when it spills, and removes it.
+	spill := filepath.Join(tmp, "spill-"+rand.Text())
 	bucket, err := a.readBucket(ctx)
 	if err != nil {
 		return nil, err
 	}
 	db, err := query.Open(ctx, query.Options{
-		Memory: a.Config.Engine.Memory, Threads: a.Config.Engine.Threads, TempDir: tmp, Setup: append(bucket, setup...),
+		Memory: a.Config.Engine.Memory, Threads: a.threads(), TempDir: spill, Setup: append(bucket, setup...),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return db, nil
 }
+
+// threads is how many threads one query may take.
+func (a *App) threads() int { return cmp.Or(a.Config.Engine.Threads, a.parallel) }
 
 // Place names the lake for people: its folder, and what lies elsewhere.
 func (a *App) Place() string {

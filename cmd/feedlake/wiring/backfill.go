@@ -49,7 +49,11 @@ func (a *App) Backfill(ctx context.Context, r BackfillRequest) error {
 	row := 0 // of slices that failed
 	for i, parts := range groups {
 		a.Progress(ctx, StepIngest, int64(i), int64(len(groups)), "slices", SliceName(Whole(parts)))
-		res, err := a.ingestOne(ctx, s, parts...)
+		var res ingest.Result
+		err := a.holdSource(ctx, s.Name, Whole(parts), func(ctx context.Context) (err error) {
+			res, err = a.ingestOne(ctx, s, parts...)
+			return err
+		})
 		posts, rejects = posts+res.Posts, rejects+res.Rejects
 		schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts + res.Rejects, RowsOut: res.Posts, Rejects: res.Rejects})
 		if err == nil {

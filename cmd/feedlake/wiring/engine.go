@@ -61,7 +61,7 @@ func (a *App) OpenEngine(ctx context.Context, kind, tmp string) (transforms.Engi
 		return nil, err
 	}
 	return duckdb.Open(ctx, duckdb.Options{
-		Memory: a.Config.Engine.Memory, Threads: a.Config.Engine.Threads, TempDir: tmp, Files: a.Lake, Setup: setup,
+		Memory: a.Config.Engine.Memory, Threads: a.threads(), TempDir: tmp, Files: a.Lake, Setup: setup,
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/feedlake/feedlake"
@@ -48,8 +49,40 @@ func (a *App) OpenSource(ctx context.Context, s config.Source, w feedlake.Window
 	return a.kinds.Open(ctx, s.Kind, env, a.Config.Decoder(s.With))
 }
 
-// Ingest drains the named sources, or all of them, one after the other. A
-// source that fails does not stop the others; what is missing is said.
+// ingestStep is the step: what is new in the sources of a shard, or a time in the
+// past of them, day by day.
+func (a *App) ingestStep(ctx context.Context, w Work) error {
+	names := w.Sources
+	if !w.Shard.Whole() {
+		names = []string{}
+		for i, s := range a.Config.Sources {
+			if i%w.Shard.Of == w.Shard.Index {
+				names = append(names, s.Name)
+			}
+		}
+	}
+	if w.Window == (feedlake.Window{}) {
+		return a.Ingest(ctx, names)
+	}
+	chosen, err := a.Sources(names)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, s := range chosen {
+		err := a.Backfill(ctx, BackfillRequest{Source: s.Name, Window: w.Window, Slice: ingest.SliceDay})
+		if ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return inPart(len(chosen), "source", failed)
+}
+
+// Ingest drains the named sources, or all of them where names is nil, side by side.
+// A source that fails does not stop the others; what is missing is said.
 func (a *App) Ingest(ctx context.Context, names []string) error {
 	chosen, err := a.Sources(names)
 	if err != nil {
@@ -59,22 +92,36 @@ func (a *App) Ingest(ctx context.Context, names []string) error {
 		schedules.Report(ctx, schedules.Counts{Detail: "no source is configured"})
 		return nil
 	}
-	var failed []error
-	var details []string
-	for _, s := range chosen {
-		res, err := a.ingestOne(ctx, s)
-		schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts + res.Rejects, RowsOut: res.Posts, Rejects: res.Rejects})
-		details = append(details, ingestDetail(s.Name, res, err))
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return err
-		default:
-			failed = append(failed, err)
-		}
+	details, errs := make([]string, len(chosen)), make([]error, len(chosen))
+	var all sync.WaitGroup
+	slots := make(chan struct{}, a.parallel)
+	for i, s := range chosen {
+		all.Go(func() { details[i], errs[i] = a.ingestNew(ctx, s, slots) })
+	}
+	all.Wait()
+	if ctx.Err() != nil {
+		return errors.Join(errs...)
 	}
 	schedules.Report(ctx, schedules.Counts{Detail: strings.Join(details, "; ")})
-	return inPart(len(chosen), "source", failed)
+	return inPart(len(chosen), "source", slices.DeleteFunc(errs, func(err error) bool { return err == nil }))
+}
+
+// ingestNew drains a source under its lock and in one of the slots, and says for
+// people what came. A source that waits for its lock takes no slot from others.
+func (a *App) ingestNew(ctx context.Context, s config.Source, slots chan struct{}) (detail string, err error) {
+	var res ingest.Result
+	err = a.holdSource(ctx, s.Name, feedlake.Window{}, func(ctx context.Context) (err error) {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		defer func() { <-slots }()
+		res, err = a.ingestOne(ctx, s)
+		return err
+	})
+	schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts + res.Rejects, RowsOut: res.Posts, Rejects: res.Rejects})
+	return ingestDetail(s.Name, res, err), err
 }
 
 // Again lets the records of the named sources be read anew, each once.
@@ -91,7 +138,10 @@ func (a *App) Again(ctx context.Context, names []string, begun map[string]bool) 
 		if err != nil {
 			return err
 		}
-		if err := ingest.Again(ctx, ingest.Options{Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Lake: a.Lake, Now: a.Now, Log: a.Log}); err != nil {
+		err = a.holdSource(ctx, s.Name, feedlake.Window{}, func(ctx context.Context) error {
+			return ingest.Again(ctx, ingest.Options{Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Lake: a.Lake, Now: a.Now, Log: a.Log})
+		})
+		if err != nil {
 			return err
 		}
 		begun[s.Name] = true
@@ -99,9 +149,9 @@ func (a *App) Again(ctx context.Context, names []string, begun map[string]bool) 
 	return nil
 }
 
-// Sources are the named sources of the configuration, or all.
+// Sources are the named sources of the configuration, or all where names is nil.
 func (a *App) Sources(names []string) ([]config.Source, error) {
-	if len(names) == 0 {
+	if names == nil {
 		return a.Config.Sources, nil
 	}
 	var out []config.Source
@@ -137,7 +187,7 @@ func (a *App) ingestOne(ctx context.Context, s config.Source, parts ...feedlake.
 		}
 	}
 	res, err := ingest.Run(ctx, ingest.Options{
-		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Parts: parts, Lake: a.Lake, Now: a.Now, Log: a.Log,
+		Name: s.Name, RunID: schedules.RunOf(ctx).ID, Source: src, Slice: w, Parts: parts, Lake: a.Lake, Now: a.Now, Log: a.Log, Parallel: a.parallel,
 		NotBefore: s.Horizon(a.Now()), Pseudonyms: hide,
 		Progress: func(p ingest.Progress, _ ingest.Result) {
 			place := s.Name

@@ -86,7 +86,7 @@ func (a *App) judge(ctx context.Context, model, none string, do func(*judging, *
 		return nil
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
-	db, err := a.DuckDB(ctx)
+	db, err := a.DuckDB(ctx, "SET threads = 1") // sessions side by side, each on a thread of its own
 	if err != nil {
 		return err
 	}
@@ -122,15 +122,19 @@ func (j *judging) sentiment(unsaid string) func(context.Context, int) (serving.J
 }
 
 // Score fills ml.sentiment_scores.
-func (a *App) Score(ctx context.Context) error { return a.ScoreDays(ctx, nil) }
+func (a *App) Score(ctx context.Context) error { return a.score(ctx, schedules.Shard{}, nil) }
 
 // ScoreDays fills ml.sentiment_scores; with again, the version in use judges
 // those days anew.
 func (a *App) ScoreDays(ctx context.Context, again *serving.Days) error {
+	return a.score(ctx, schedules.Shard{}, again)
+}
+
+func (a *App) score(ctx context.Context, shard schedules.Shard, again *serving.Days) error {
 	return a.judge(ctx, ModelSentiment, "no sentiment model is in use", func(j *judging, db *query.DB) error {
 		res, err := serving.Score(ctx, serving.ScoreOptions{
-			Lake: a.Lake, DB: db, Model: ModelSentiment, Version: j.inUse.Version, Open: j.sentiment(a.Config.Models.Sentiment.Language), Again: again,
-			RunID: schedules.RunOf(ctx).ID, Now: a.Now, Log: a.Log,
+			Lake: a.Lake, DB: db, Model: ModelSentiment, Version: j.inUse.Version, Open: j.sentiment(a.Config.Models.Sentiment.Language), Again: again, Shard: serving.Shard(shard),
+			Parallel: a.parallel, RunID: schedules.RunOf(ctx).ID, Now: a.Now, Log: a.Log,
 			Progress: func(done, total int64) { a.Progress(ctx, StepScore, done, total, "posts", "") },
 		})
 		schedules.Report(ctx, schedules.Counts{RowsIn: res.Posts, RowsOut: res.Scored, Detail: scoreDetail(j.inUse.Version, res)})
@@ -202,7 +206,7 @@ func (a *App) TrendDays(ctx context.Context, again *serving.Days) error {
 	return a.judge(ctx, ModelTrends, "no count model is in use", func(j *judging, db *query.DB) error {
 		res, err := serving.Trends(ctx, serving.TrendOptions{
 			Lake: a.Lake, DB: db, Model: ModelTrends, Version: j.inUse.Version, Authors: a.Config.Models.Trends.Authors, Open: j.counts, Again: again,
-			RunID: schedules.RunOf(ctx).ID, Log: a.Log,
+			Parallel: a.parallel, RunID: schedules.RunOf(ctx).ID, Log: a.Log,
 			Progress: func(done, total int64) { a.Progress(ctx, StepTrends, done, total, "partitions", "") },
 		})
 		detail := fmt.Sprintf("version %d: nothing new", j.inUse.Version)

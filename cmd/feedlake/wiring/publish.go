@@ -25,7 +25,7 @@ func publishers() serving.Registry {
 // openPublishers makes the publishers of the configuration; none connects.
 func (a *App) openPublishers() error {
 	for i, p := range a.Config.Publish {
-		env := serving.Env{Name: p.Name, Base: a.Config.Base, Memory: a.Config.Engine.Memory, Threads: a.Config.Engine.Threads, Log: a.Log}
+		env := serving.Env{Name: p.Name, Base: a.Config.Base, Memory: a.Config.Engine.Memory, Threads: a.threads(), Log: a.Log}
 		pub, err := a.places.Open(p.Kind, env, serving.Decoder(a.Config.Decoder(p.With)))
 		if err != nil {
 			return fmt.Errorf("%s: publish[%d]: %w", a.Config.File, i, err)
@@ -55,7 +55,11 @@ func (a *App) publishTables(ctx context.Context, only []string) (err error) {
 	var failed []error
 	var details []string
 	for i, p := range a.Config.Publish {
-		res, err := a.publishOne(ctx, db, i, only)
+		var res serving.PublishResult
+		err := a.holdPlace(ctx, p.Name, func(ctx context.Context) (err error) {
+			res, err = a.publishOne(ctx, db, i, only)
+			return err
+		})
 		schedules.Report(ctx, schedules.Counts{RowsOut: res.Rows})
 		switch {
 		case err != nil && ctx.Err() != nil:

@@ -21,7 +21,11 @@ func (a *App) Retain(ctx context.Context) error {
 	var details []string
 	var failed []error
 	for _, s := range a.Config.Sources {
-		said, err := a.retainOne(ctx, s)
+		var said []string
+		err := a.holdSource(ctx, s.Name, feedlake.Window{}, func(ctx context.Context) (err error) {
+			said, err = a.retainOne(ctx, s)
+			return err
+		})
 		details = append(details, said...)
 		switch {
 		case err == nil:
@@ -53,7 +57,7 @@ func (a *App) retainOne(ctx context.Context, s config.Source) (said []string, er
 	if err != nil || from.IsZero() {
 		return said, err
 	}
-	days, rows, err := erasure.Retain(ctx, erasure.RetainOptions{Source: s.Name, From: from, RunID: schedules.RunOf(ctx).ID, Lake: a.Lake, Open: a.open})
+	days, rows, err := erasure.Retain(ctx, erasure.RetainOptions{Source: s.Name, From: from, RunID: schedules.RunOf(ctx).ID, Lake: a.Lake})
 	schedules.Report(ctx, schedules.Counts{RowsIn: rows, RowsOut: rows})
 	if err != nil {
 		return said, fmt.Errorf("keep %s for %d days: %w", s.Name, s.Policy.RetainDays, err)

@@ -93,6 +93,20 @@ func (a *App) transformOnly(ctx context.Context, tables []string) error {
 	return err
 }
 
+// tables tells the progress of tables that are built side by side as one.
+func (a *App) tables(ctx context.Context, step string) func(transforms.Progress) {
+	done, of := map[string]int{}, map[string]int{}
+	var total, all int
+	return func(p transforms.Progress) {
+		if p.Of == 0 {
+			return
+		}
+		total, all = total+p.Partitions-done[p.Model], all+p.Of-of[p.Model]
+		done[p.Model], of[p.Model] = p.Partitions, p.Of
+		a.Progress(ctx, step, int64(total), int64(all), "partitions", p.Model)
+	}
+}
+
 // build runs the models on the engine that fits, and says which and why.
 func (a *App) build(ctx context.Context, s Selection, full bool, runID string) (rep transforms.Report, on string, err error) {
 	g, err := LoadModels()
@@ -102,12 +116,7 @@ func (a *App) build(ctx context.Context, s Selection, full bool, runID string) (
 	tmp := filepath.Join(a.Lake.Dir(), "tmp")
 	o := transforms.Options{
 		Lake: a.Lake, Graph: g, Only: s.names(g), RunID: runID, Full: full, TempDir: tmp,
-		Now: a.Now, Log: a.Log,
-		Progress: func(p transforms.Progress) {
-			if p.Of > 0 {
-				a.Progress(ctx, s.step, int64(p.Partitions), int64(p.Of), "partitions", p.Model)
-			}
-		},
+		Parallel: a.Config.Engine.Queries(a.parallel), Now: a.Now, Log: a.Log, Progress: a.tables(ctx, s.step),
 	}
 	kind, why, err := a.chooseEngine(ctx, o)
 	if err != nil {
