@@ -265,9 +265,9 @@ func (r *parser) uvarint() (n uint64) {
 func (r *parser) varint() int64 {
 	n := r.uvarint()
 	if n&1 != 0 {
-		return ^int64(n >> 1) //nolint:gosec // zigzag, as binary.Varint has it
+		return ^int64(n >> 1)
 	}
-	return int64(n >> 1) //nolint:gosec // zigzag, as binary.Varint has it
+	return int64(n >> 1)
 }
 
 func (r *parser) text() string {

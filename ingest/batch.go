@@ -157,6 +157,9 @@ func sortKeys(keys []key) {
 	})
 }
 
+// mostWriters bounds the files that are written at once: each takes some megabytes.
+const mostWriters = 6
+
 // writePosts writes one file for each partition in the batch and returns their
 // paths; parallel partitions are written at once. The files join the table only with
 // a commit.
@@ -173,6 +176,7 @@ func (b *batch) writePosts(ctx context.Context, l *lake.Lake, parallel int) ([]s
 	paths := make([]string, len(keys))
 	left := using(len(b.pages), spans)
 	group, ctx := errgroup.WithContext(ctx)
+	parallel = min(parallel, mostWriters)
 	group.SetLimit(parallel)
 	rooms := make(chan []feedlake.Post, parallel) // memory to gather posts in
 	for i, k := range keys {

@@ -31,7 +31,7 @@ func (c Cut) Whole(err error) (Page, error) {
 		return Page{}, err
 	}
 	if c.Decode != nil {
-		c.Page.Posts, c.Page.Rejects = c.Decode()
+		c.Posts, c.Rejects = c.Decode()
 	}
 	return c.Page, nil
 }
@@ -47,8 +47,8 @@ type answer struct {
 // aheadBytes bounds what was cut, for each processor, and is not in a batch yet;
 // mostAhead bounds it for all.
 const (
-	aheadBytes = 4 << 20
-	mostAhead  = 64 << 20
+	aheadBytes = 3 << 20
+	mostAhead  = 12 << 20
 )
 
 // pages reads ahead of what is written: one page of a source that is asked, and of

@@ -100,7 +100,7 @@ func TestParallelEnds(t *testing.T) {
 	boom := errors.New("boom")
 	before := runtime.NumGoroutine()
 	for i := range 12 {
-		l, err := lake.Open(t.Context(), lake.Config{Dir: t.TempDir(), Now: clock, Log: slog.New(slog.DiscardHandler), Intercept: func(op, path string, do func() error) error {
+		l, err := lake.Open(t.Context(), lake.Config{Dir: t.TempDir(), Now: clock, Log: slog.New(slog.DiscardHandler), Intercept: func(op, _ string, do func() error) error {
 			if op == "close" && i%2 == 0 {
 				return boom
 			}
