@@ -110,7 +110,11 @@ func GrowSnapshots(t testing.TB, l *Lake, name string, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := fsys.(tableIO).ReadFile(tab.MetadataLocation())
+	files, ok := fsys.(tableIO)
+	if !ok {
+		t.Fatalf("the table's files are a %T", fsys)
+	}
+	text, err := files.ReadFile(tab.MetadataLocation())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,8 +124,15 @@ func GrowSnapshots(t testing.TB, l *Lake, name string, n int) {
 	if err := d.Decode(&meta); err != nil {
 		t.Fatal(err)
 	}
-	snaps, log := meta["snapshots"].([]any), meta["snapshot-log"].([]any)
-	last := snaps[len(snaps)-1].(map[string]any)
+	snaps, known := meta["snapshots"].([]any)
+	log, logged := meta["snapshot-log"].([]any)
+	if !known || !logged || len(snaps) == 0 {
+		t.Fatalf("metadata without snapshots: %s", text)
+	}
+	last, ok := snaps[len(snaps)-1].(map[string]any)
+	if !ok {
+		t.Fatalf("snapshot is a %T", snaps[len(snaps)-1])
+	}
 	parent, seq := list.SnapshotID, tab.Metadata().LastSequenceNumber()
 	for i := range n {
 		s := maps.Clone(last)

@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/apache/iceberg-go/table"
@@ -39,7 +40,7 @@ func (x *landedIndex) find(name string, meta table.Metadata, id string) (Snapsho
 	x.tables[key] = known
 	for _, n := range known.byID[id] {
 		s := meta.SnapshotByID(n)
-		if s != nil && !(known.restored && undoneBy(meta)[n]) {
+		if s != nil && (!known.restored || !undoneBy(meta)[n]) {
 			return snapshotOf(s), true
 		}
 	}
@@ -54,8 +55,8 @@ func (k *landedIDs) follow(meta table.Metadata) *landedIDs {
 		var way []*table.Snapshot
 		for s := cur; s != nil; s = parentOf(meta, s) {
 			if s.SnapshotID == k.head {
-				for i := len(way) - 1; i >= 0; i-- {
-					k.add(way[i])
+				for _, s := range slices.Backward(way) {
+					k.add(s)
 				}
 				k.head = cur.SnapshotID
 				return k

@@ -113,7 +113,7 @@ func (b *blockWriter) look(rows reflect.Value, from, n int) {
 		b.bytes[i] = 0
 		for f, place := range b.fields {
 			v := row.FieldByIndex(place)
-			set := false
+			var set bool
 			if v.Kind() == reflect.String {
 				n := v.Len()
 				b.bytes[i] += n

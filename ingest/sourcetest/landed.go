@@ -212,18 +212,18 @@ func canonical(said string) string {
 	if slices.Contains([]string{"", "und", "zxx", "mul", "mis", "art", "root"}, code) || len(code) == 3 && code >= "qaa" && code <= "qtz" || err != nil {
 		return ""
 	}
-	out := cmp.Or(replaced(code), base.String()) // of two codes the shorter one
+	out := []string{cmp.Or(replaced(code), base.String())} // of two codes the shorter one
 	for _, part := range parts[1:] {
 		switch {
 		case len(part) == 4 && part[0] > '9': // a script
-			out += "-" + strings.ToUpper(part[:1]) + strings.ToLower(part[1:])
+			out = append(out, strings.ToUpper(part[:1])+strings.ToLower(part[1:]))
 		case len(part) == 2: // a region
-			out += "-" + strings.ToUpper(part)
+			out = append(out, strings.ToUpper(part))
 		default:
-			out += "-" + strings.ToLower(part)
+			out = append(out, strings.ToLower(part))
 		}
 	}
-	return out
+	return strings.Join(out, "-")
 }
 
 // same reports whether the values of a column are what a field says.

@@ -1,6 +1,7 @@
 package wiring
 
 import (
+	"math"
 	"runtime"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -12,11 +13,14 @@ import (
 // where one limits them, else of the machine.
 func machine() config.Machine {
 	m := config.Machine{Cores: runtime.GOMAXPROCS(0)}
-	if n, err := memlimit.FromSystem(); err == nil {
-		m.Memory = int64(n)
+	least := uint64(math.MaxInt64)
+	for _, limit := range []func() (uint64, error){memlimit.FromSystem, memlimit.FromCgroup} {
+		if n, err := limit(); err == nil && n > 0 {
+			least = min(least, n)
+		}
 	}
-	if n, err := memlimit.FromCgroup(); err == nil && n > 0 && (m.Memory == 0 || int64(n) < m.Memory) {
-		m.Memory = int64(n)
+	if least < math.MaxInt64 {
+		m.Memory = int64(least) //nolint:gosec // just compared
 	}
 	return m
 }
@@ -25,7 +29,7 @@ func machine() config.Machine {
 func (a *App) shareOut(m config.Machine) {
 	n, note := a.Config.AtOnce(m)
 	if note != "" {
-		a.Log.Warn(note)
+		a.Log.Warn("parallel was reduced", "reason", note)
 	}
 	a.parallel = n
 	a.Config.Engine.Memory = a.Config.EngineMemory(n, m)
