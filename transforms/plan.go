@@ -271,8 +271,9 @@ type chunk struct {
 }
 
 // maxPartitions bounds how many partitions one query writes: an engine holds a
-// buffer for each.
-const maxPartitions = 64
+// buffer for each. Where days are small, what a query costs by itself counts: with
+// 64 instead of 256, a model's days of 300 rows cost a fifth more CPU.
+const maxPartitions = 256
 
 // chunks parts a plan into queries of about maxRows input rows. Rows of a
 // look-back are read again by the next chunk, so a chunk goes on until its own

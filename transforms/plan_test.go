@@ -179,9 +179,9 @@ func TestChunks(t *testing.T) {
 			}
 		})
 	}
-	list := chunks(m, plan{partitions: makeDays(200)}, []source{{table: "a"}}, 1)
+	list := chunks(m, plan{partitions: makeDays(3*maxPartitions + 1)}, []source{{table: "a"}}, 1)
 	if len(list) != 4 || len(list[0].partitions) != maxPartitions {
-		t.Errorf("200 partitions without rows: %d chunks, want 4", len(list))
+		t.Errorf("%d partitions without rows: %d chunks, want 4", 3*maxPartitions+1, len(list))
 	}
 }
 

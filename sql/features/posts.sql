@@ -50,28 +50,30 @@ with seen as (
   where s.id is null
   group by p.source, p.id
 ),
-once as (
+held as (
   select p.source, p.network, p.id, p.uri, p.kind, p.author_id, p.author_name, p.author_followers, p.created_at, p.observed_at,
          p.text, p.lang, p.hashtags, p.mentions, p.urls, p.reply_to, p.repost_of, p.quote_of,
-         p.likes, p.reposts, p.replies, p.views, p.deleted, false as copy, s.versions
+         p.likes, p.reposts, p.replies, p.views, p.deleted, p.reading, p.run_id, p.seq, s.versions
   from raw.posts p
   join seen s on s.source = p.source and s.id = p.id
-  where s.versions = 1
 ),
 again as (
-  select p.source, p.network, p.id, p.uri, p.kind, p.author_id, p.author_name, p.author_followers, p.created_at, p.observed_at,
-         p.text, p.lang, p.hashtags, p.mentions, p.urls, p.reply_to, p.repost_of, p.quote_of,
-         p.likes, p.reposts, p.replies, p.views, p.deleted, false as copy, s.versions,
-         row_number() over (partition by p.source, p.id order by coalesce(p.reading, 0) desc,
-           p.observed_at desc nulls last, case when p.deleted then 0 else 1 end, p.run_id desc nulls last, p.seq desc nulls last,
-           p.likes desc nulls last, p.reposts desc nulls last, p.replies desc nulls last, p.views desc nulls last,
-           p.text desc nulls last, p.uri desc nulls last, p.created_at desc) as place
-  from raw.posts p
-  join seen s on s.source = p.source and s.id = p.id
-  where s.versions > 1
+  select source, network, id, uri, kind, author_id, author_name, author_followers, created_at, observed_at,
+         text, lang, hashtags, mentions, urls, reply_to, repost_of, quote_of,
+         likes, reposts, replies, views, deleted, false as copy, versions,
+         row_number() over (partition by source, id order by coalesce(reading, 0) desc,
+           observed_at desc nulls last, case when deleted then 0 else 1 end, run_id desc nulls last, seq desc nulls last,
+           likes desc nulls last, reposts desc nulls last, replies desc nulls last, views desc nulls last,
+           text desc nulls last, uri desc nulls last, created_at desc) as place
+  from held
+  where versions > 1
 ),
 latest as (
-  select * from once
+  select source, network, id, uri, kind, author_id, author_name, author_followers, created_at, observed_at,
+         text, lang, hashtags, mentions, urls, reply_to, repost_of, quote_of,
+         likes, reposts, replies, views, deleted, false as copy, versions
+  from held
+  where versions = 1
   union all
   select source, network, id, uri, kind, author_id, author_name, author_followers, created_at, observed_at,
          text, lang, hashtags, mentions, urls, reply_to, repost_of, quote_of,

@@ -204,9 +204,13 @@ func (s *statement) settle(w lake.File) (lake.File, error) {
 // one thread; in order they make the same file each time, and writing sorted
 // partitions, one open file after the other, pays for it.
 func (s *statement) order() string {
-	by := slices.DeleteFunc(slices.Concat(s.q.Model.Partition, s.q.Model.Key), func(name string) bool {
-		return !slices.ContainsFunc(s.cols, func(c lake.Column) bool { return c.Name == name }) // which the caller reports
-	})
+	var by []string
+	for _, name := range slices.Concat(s.q.Model.Partition, s.q.Model.Key) {
+		made := slices.ContainsFunc(s.cols, func(c lake.Column) bool { return c.Name == name }) // the caller reports others
+		if made && !slices.Contains(by, name) {
+			by = append(by, name)
+		}
+	}
 	if len(by) == 0 {
 		return ""
 	}
