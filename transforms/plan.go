@@ -271,8 +271,7 @@ type chunk struct {
 }
 
 // maxPartitions bounds how many partitions one query writes: an engine holds a
-// buffer for each. Where days are small, what a query costs by itself counts: with
-// 64 instead of 256, a model's days of 300 rows cost a fifth more CPU.
+// buffer for each. Where days are small, what a query costs by itself counts.
 const maxPartitions = 256
 
 // chunks parts a plan into queries of about maxRows input rows. Rows of a
