@@ -136,7 +136,11 @@ func GrowSnapshots(t testing.TB, l *Lake, name string, n int) {
 	parent, seq := list.SnapshotID, tab.Metadata().LastSequenceNumber()
 	for i := range n {
 		s := maps.Clone(last)
-		sum := maps.Clone(last["summary"].(map[string]any))
+		told, ok := last["summary"].(map[string]any)
+		if !ok {
+			t.Fatalf("summary is a %T", last["summary"])
+		}
+		sum := maps.Clone(told)
 		sum[summaryCommitID] = fmt.Sprintf("grown %d", i)
 		sum[summaryUndo], sum[SummaryRunID] = `{"feedlake.cursor.grown":"1234567890"}`, "20261201T000000Z-1"
 		id := int64(1)<<40 + int64(i)
@@ -152,7 +156,7 @@ func GrowSnapshots(t testing.TB, l *Lake, name string, n int) {
 		t.Fatal(err)
 	}
 	loc := strings.Replace(tab.MetadataLocation(), "/metadata/0", "/metadata/1", 1)
-	if err := fsys.(tableIO).WriteFile(loc, text); err != nil {
+	if err := files.WriteFile(loc, text); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.db.ExecContext(ctx, l.bind("UPDATE iceberg_tables SET metadata_location = ? WHERE metadata_location = ?"), loc, tab.MetadataLocation()); err != nil {

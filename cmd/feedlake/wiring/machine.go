@@ -20,7 +20,7 @@ func machine() config.Machine {
 		}
 	}
 	if least < math.MaxInt64 {
-		m.Memory = int64(least) //nolint:gosec // just compared
+		m.Memory = int64(least)
 	}
 	return m
 }
