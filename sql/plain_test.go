@@ -14,6 +14,7 @@ import (
 	"github.com/feedlake/feedlake/ingest/simulate"
 	"github.com/feedlake/feedlake/lake/query"
 	"github.com/feedlake/feedlake/transforms/duckdb"
+	"github.com/feedlake/feedlake/transforms/enginetest"
 )
 
 // The models of texts take shortcuts, so that expressions over text run only where
@@ -174,14 +175,7 @@ func simulatedTexts(t testing.TB, n int64) string {
 // realTexts spells the posts of ../shared as openTexts reads them.
 func realTexts(t testing.TB) string {
 	t.Helper()
-	dir := os.Getenv("FEEDLAKE_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	posts := filepath.Join(dir, "data", "posts")
-	if _, err := os.Stat(posts); err != nil {
-		t.Skipf("no real data: %v (set FEEDLAKE_SHARED)", err)
-	}
+	posts := filepath.Join(enginetest.Shared(t), "data", "posts")
 	from := func(id, kind, text, folder string) string {
 		return "SELECT CAST(" + id + " AS VARCHAR) AS id, " + kind + " AS kind, CAST(" + text + " AS VARCHAR) AS text, CAST(NULL AS VARCHAR[]) AS hashtags, " +
 			"CAST(NULL AS VARCHAR[]) AS mentions, CAST(NULL AS VARCHAR[]) AS urls FROM read_json(" +

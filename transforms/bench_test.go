@@ -14,21 +14,8 @@ import (
 	"github.com/feedlake/feedlake/lake/query"
 	"github.com/feedlake/feedlake/transforms"
 	"github.com/feedlake/feedlake/transforms/duckdb"
+	"github.com/feedlake/feedlake/transforms/enginetest"
 )
-
-// shared finds the folder of real data: $FEEDLAKE_SHARED, or ../shared beside
-// the repository.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("FEEDLAKE_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "data", "posts")); err != nil {
-		t.Skipf("no real data: %v (set FEEDLAKE_SHARED)", err)
-	}
-	return dir
-}
 
 // landTweets fills raw.posts with the real tweets, each copies times under
 // another id and text, 13 months apart at most: a file per day, as ingest makes.
@@ -58,7 +45,7 @@ func landTweets(r *rig, copies int) {
 	}
 	exec(fmt.Sprintf(`CREATE TABLE posts AS SELECT %s FROM (SELECT *, CAST(created_at AS TIMESTAMPTZ) + to_days(CAST(31 * (k %% 13) AS INTEGER)) AS made_at
 		FROM read_json(%s, format = 'newline_delimited'), range(%d) x(k)) t ORDER BY created_at`,
-		strings.Join(cols, ", "), query.Quote(filepath.Join(shared(r.t), "data", "posts", "tweets_daily", "*.ndjson.gz")), copies))
+		strings.Join(cols, ", "), query.Quote(filepath.Join(enginetest.Shared(r.t), "data", "posts", "tweets_daily", "*.ndjson.gz")), copies))
 	rows, err := db.SQL().QueryContext(r.t.Context(), "SELECT DISTINCT CAST(CAST(created_at AS DATE) AS VARCHAR) FROM posts")
 	if err != nil {
 		r.t.Fatal(err)

@@ -172,7 +172,7 @@ func (v *verifier) hours(ctx context.Context, cols []lake.Column, d lake.Differe
 	if len(removed) == 0 {
 		return v.db.Texts(ctx, distinct+"("+query.Select(hourOf(cols), added)+")")
 	}
-	said := slices.DeleteFunc(slices.Clone(cols), func(c lake.Column) bool { return strings.HasPrefix(c.Name, "_") }) // not who said it
+	said := slices.DeleteFunc(slices.Clone(cols), made)
 	a, b := query.Select(said, added), query.Select(said, removed)
 	return v.db.Texts(ctx, distinct+"((("+a+") EXCEPT ALL ("+b+")) UNION ALL (("+b+") EXCEPT ALL ("+a+")))")
 }
@@ -248,7 +248,7 @@ func (b *build) otherRows(ctx context.Context, p lake.Partition, files []lake.Fi
 	}
 	f := lake.File{Path: path, Partition: p}
 	err = b.verify.db.SQL().QueryRowContext(ctx, "COPY (SELECT * FROM ("+query.Select(b.keep, files)+") WHERE NOT ("+among(hours)+")) TO "+query.Quote(path)+
-		" (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 131072)").Scan(&f.Rows)
+		" ("+query.CopyOptions+")").Scan(&f.Rows)
 	if err == nil {
 		var info os.FileInfo
 		if info, err = os.Stat(path); err == nil {
@@ -264,7 +264,7 @@ func (b *build) otherRows(ctx context.Context, p lake.Partition, files []lake.Fi
 func among(hours []time.Time) string {
 	list := make([]string, len(hours))
 	for i, h := range hours {
-		list[i] = "TIMESTAMPTZ '" + h.UTC().Format("2006-01-02 15:04:05.999999") + "+00'"
+		list[i] = query.Instant(h)
 	}
 	return "coalesce(" + hourColumn + " IN (" + strings.Join(list, ", ") + "), false)"
 }

@@ -23,11 +23,7 @@ func (r *runner) idle(ctx context.Context, m *Model, st *state, inputs []source)
 		if !in.Living || len(inputs[i].changed) == 0 {
 			continue
 		}
-		before, err := r.filesAt(ctx, in.Table, st.Inputs[in.Table])
-		if err != nil {
-			return false, err
-		}
-		quiet, err := r.quiet(ctx, &inputs[i], before)
+		quiet, err := r.quiet(ctx, &inputs[i])
 		if err != nil {
 			return false, fmt.Errorf("look for deletions in %s: %w", in.Table, err)
 		}
@@ -38,40 +34,37 @@ func (r *runner) idle(ctx context.Context, m *Model, st *state, inputs []source)
 	return some, nil
 }
 
-// quiet lists the changed partitions that idle takes out. One that lost a file is
+// quiet lists the changed partitions that idle takes out. One that lost rows is
 // none of them.
-func (r *runner) quiet(ctx context.Context, s *source, before []lake.File) (map[lake.Partition]bool, error) {
-	quiet := map[lake.Partition]bool{}
+func (r *runner) quiet(ctx context.Context, s *source) (map[lake.Partition]bool, error) {
+	quiet, came := map[lake.Partition]bool{}, map[string]bool{}
+	var added []lake.File
 	for _, d := range s.changed {
-		quiet[d.Partition] = true
-	}
-	now, had := map[string]bool{}, map[string]bool{}
-	for _, f := range s.files {
-		now[f.Path] = true
-	}
-	for _, f := range before {
-		had[f.Path] = true
-		if !now[f.Path] {
-			delete(quiet, f.Partition)
+		if len(d.Removed) == 0 {
+			quiet[d.Partition] = true
+			added = append(added, d.Added...)
 		}
 	}
-	files := func(added bool) (list []lake.File, rows int64) {
-		for _, f := range s.files {
-			if quiet[f.Partition] && had[f.Path] != added {
-				list, rows = append(list, f), rows+f.Rows
+	for _, f := range added {
+		came[f.Path] = true
+	}
+	files := func(list []lake.File, added bool) (some []lake.File, rows int64) {
+		for _, f := range list {
+			if quiet[f.Partition] && came[f.Path] == added {
+				some, rows = append(some, f), rows+f.Rows
 			}
 		}
-		return list, rows
+		return some, rows
 	}
-	added, rows := files(true)
+	added, rows := files(added, true)
 	err := r.drop(ctx, quiet, rows, added, func(text string) string {
 		return "SELECT source, cast(created_at AS date) AS day FROM (" + text + ") WHERE NOT coalesce(deleted, false)"
 	}, s.columns)
 	if err != nil || len(quiet) == 0 {
 		return quiet, err
 	}
-	added, rows = files(true)
-	known, more := files(false)
+	added, rows = files(added, true)
+	known, more := files(s.files, false)
 	local, release, err := r.Lake.Local(ctx, known)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
 
@@ -153,6 +154,11 @@ func Select(cols []lake.Column, files []lake.File) string {
 
 // Quote spells a string literal.
 func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// Instant spells a time as a literal, to the microsecond.
+func Instant(t time.Time) string {
+	return t.UTC().Format("TIMESTAMPTZ '2006-01-02 15:04:05.999999+00'")
+}
 
 // Ident spells an identifier.
 func Ident(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

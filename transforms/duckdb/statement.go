@@ -108,7 +108,7 @@ func (s *statement) text() string {
 	if s.q.Hours != nil {
 		list := make([]string, len(s.q.Hours))
 		for i, h := range s.q.Hours {
-			list[i] = "TIMESTAMPTZ '" + h.UTC().Format("2006-01-02 15:04:05.999999") + "+00'"
+			list[i] = query.Instant(h)
 		}
 		conds = append(conds, "q.hour IN ("+strings.Join(list, ", ")+")")
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/feedlake/feedlake/sql"
 	"github.com/feedlake/feedlake/transforms"
 	"github.com/feedlake/feedlake/transforms/duckdb"
+	"github.com/feedlake/feedlake/transforms/enginetest"
 	"github.com/feedlake/feedlake/transforms/spark"
 )
 
@@ -59,13 +60,7 @@ func catalogOf(dir string) *spark.Catalog {
 // landArchives lands every real post, as examples/archives.yaml says.
 func landArchives(t *testing.T, l *lake.Lake) (posts int64) {
 	t.Helper()
-	shared := os.Getenv("FEEDLAKE_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "..", "shared")
-	}
-	if _, err := os.Stat(filepath.Join(shared, "data", "posts")); err != nil {
-		t.Skipf("no real data: %v (set FEEDLAKE_SHARED)", err)
-	}
+	shared := enginetest.Shared(t)
 	text, err := os.ReadFile("../../examples/archives.yaml")
 	if err != nil {
 		t.Fatal(err)
