@@ -87,9 +87,9 @@ func ended(run schedules.Run, err error) error {
 	return &endError{run.State, err}
 }
 
-// exitCode says how the process ends after err: as the ledger says of its run;
-// without a run, by the rule that the ledger has for errors. Of what failed, the
-// code tells the reason.
+// exitCode says how the process ends after err. It follows the state that the ledger
+// has for the run; without a run, the ledger's rule for errors gives the state. Where
+// the state is failed, the code says why.
 func exitCode(ctx context.Context, err error) int {
 	if err == nil {
 		return exitOK

@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Variables of a program that ends at a step of its models; steps are told in the
-// file that dieSaw names, one on a line, before they are taken.
+// Variables of a program that kills itself at a step of its models. It writes each
+// step to the file that dieSaw names, a line each, before it takes the step.
 const (
 	dieAt   = "FEEDLAKE_TEST_DIE_AT"   // number of the step, from 1 on; 0: none
 	dieWhen = "FEEDLAKE_TEST_DIE_WHEN" // before or after it had its effect

@@ -49,7 +49,7 @@ func (a *app) run(ctx context.Context, name string, jobs []schedules.Job) error 
 }
 
 // onEnd brings an ended run into the lake, and looks after the lake. A failure there
-// does not change how the run ended; it is told, and the next run makes up for it,
+// is logged and does not change how the run ended. The next run makes up for it,
 // because the ledger keeps the history.
 func (a *app) onEnd(ctx context.Context, run schedules.Run) {
 	a.bars.done()

@@ -10,8 +10,8 @@ import (
 	"github.com/feedlake/feedlake/lake"
 )
 
-// TestWholeCareByItself reads a file that grows night by night: after enough nights
-// its day is one file again, without a command and without anything built anew.
+// TestWholeCareByItself reads a file that grows night by night. After enough nights
+// its day is one file again: no command was given, and no table was rebuilt.
 func TestWholeCareByItself(t *testing.T) {
 	t.Parallel()
 	for name, auto := range map[string]bool{"by itself": true, "by hand": false} {

@@ -46,8 +46,8 @@ const (
 // is given one.
 const WindowPast = "past"
 
-// Step is a part of a run, as data: what runs, what is scheduled and what other
-// programs are told of is this table.
+// Step is a part of a run, as data. Runs, schedules and other programs (feedlake
+// jobs) all read this table.
 type Step struct {
 	Name   string
 	Needs  []string // steps that it follows: it works with what they have left

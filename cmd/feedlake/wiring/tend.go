@@ -16,8 +16,8 @@ import (
 )
 
 // Tend looks after the lake when a run has ended, within the bounds of the config.
-// What cannot be done now is due after the next run, too: a failure is told and
-// changes nothing of how the run ended.
+// The next run's end makes up for what could not be done: a failure is logged, and
+// does not change how the run ended.
 func (a *App) Tend(ctx context.Context, run string) {
 	if !a.Config.Care.Auto || ctx.Err() != nil {
 		return
